@@ -1,0 +1,62 @@
+"""Seven ways to make a PyTorch model smaller, and what each costs, measured."""
+
+from engine.catalogue import available_methods, describe_method
+from engine.coefficient import Coefficient
+from engine.errors import (
+    BrokenVariant,
+    Cancelled,
+    CannotApply,
+    InvalidCoefficient,
+    InvalidInput,
+    MalformedRecipe,
+    Message,
+    SecateurError,
+    StoreUnavailable,
+    UnknownName,
+    unknown,
+)
+from engine.measurement import Measured, Measurer, measure
+from engine.method import Channel, Context, Effect, Form, Method
+from engine.metrics.record import Estimate, Measurement, Protocol
+from engine.recipe import Recipe
+from engine.store import Store, open_store
+from engine.sweeps import Failed, Sweep, run_sweep, sweep
+from engine.task import Task
+from engine.workload import Workload
+
+__all__ = [
+    "BrokenVariant",
+    "Cancelled",
+    "CannotApply",
+    "Channel",
+    "Coefficient",
+    "Context",
+    "Effect",
+    "Estimate",
+    "Failed",
+    "Form",
+    "InvalidCoefficient",
+    "InvalidInput",
+    "MalformedRecipe",
+    "Measured",
+    "Measurement",
+    "Measurer",
+    "Message",
+    "Method",
+    "Protocol",
+    "Recipe",
+    "SecateurError",
+    "Store",
+    "StoreUnavailable",
+    "Sweep",
+    "Task",
+    "UnknownName",
+    "Workload",
+    "available_methods",
+    "describe_method",
+    "measure",
+    "open_store",
+    "run_sweep",
+    "sweep",
+    "unknown",
+]

@@ -1,0 +1,110 @@
+"""Cutting and mending models without writing into a tensor that somebody else holds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def structural_copy(model: nn.Module) -> nn.Module:
+    """A copy of the modules that shares every parameter and buffer with the original.
+
+    Ties stay ties: a tensor that stands in two places of the original is one tensor in both places of the copy.
+    """
+    shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)
+
+
+def own_tensors(model: nn.Module) -> nn.Module:
+    """The model with every parameter and buffer replaced by a copy, ready for code that writes in place."""
+    fresh: dict[int, Tensor] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                copied = fresh.setdefault(id(parameter), nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
+                setattr(module, name, copied)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                setattr(module, name, fresh.setdefault(id(buffer), buffer.clone()))
+    return model
+
+
+def weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every floating-point parameter of two or more dimensions, once each, by its first name."""
+    for name, parameter in model.named_parameters():
+        if parameter.dim() >= 2 and parameter.is_floating_point():
+            yield name, parameter
+
+
+def replace_parameters(model: nn.Module, new: Mapping[nn.Parameter, Tensor]) -> None:
+    """Put new values where these parameters stand, wherever they stand: ties stay ties."""
+    ready = {id(old): nn.Parameter(value.detach(), old.requires_grad) for old, value in new.items()}
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None and id(parameter) in ready:
+                setattr(module, name, ready[id(parameter)])  # setattr: an LSTM keeps a second list up to date there
+
+
+@torch.no_grad()
+def map_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
+    """The model with W replaced by change(W) for each weight of two or more dimensions."""
+    replace_parameters(model, {parameter: change(parameter) for _, parameter in weights(model)})
+    return model
+
+
+def replace_module(model: nn.Module, path: str, new: nn.Module) -> None:
+    """Put a module where another one stands, everywhere that one stands."""
+    old = model.get_submodule(path)
+    new.train(old.training)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child is old:
+                setattr(parent, name, new)
+                if isinstance(parent, nn.TransformerEncoderLayer):
+                    # Its fast path reads linear1.weight itself; this flag sends it down the ordinary path.
+                    parent.activation_relu_or_gelu = 0
+
+
+class Skip(nn.Module):
+    """Stands where a layer was: hands its first input on."""
+
+    def forward(self, x: Tensor, *args: object, **kwargs: object) -> Tensor:
+        """The first input, unchanged."""
+        return x
+
+
+def skip_module(model: nn.Module, path: str) -> None:
+    """Take a layer out, so that its input becomes its output."""
+    parent_path, _, _ = path.rpartition(".")
+    holder, _, _ = parent_path.rpartition(".")
+    if parent_path and isinstance(model.get_submodule(holder), nn.TransformerEncoder):
+        # It looks inside its first layer before it runs, so a removed one must really be gone.
+        stack = model.get_submodule(holder)
+        gone = model.get_submodule(path)
+        stack.layers = nn.ModuleList(layer for layer in stack.layers if layer is not gone)  # type: ignore[union-attr]
+        return
+    replace_module(model, path, Skip())
+
+
+def tied(model: nn.Module) -> set[int]:
+    """The ids of parameters that stand in more than one place."""
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for module in set(model.modules()):
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                (twice if id(parameter) in seen else seen).add(id(parameter))
+    return twice
+
+
+def zero_masks(model: nn.Module) -> dict[nn.Parameter, Tensor]:
+    """For each weight of two or more dimensions that holds zeros: 1 where it is not zero, else 0."""
+    found = {}
+    for _, parameter in weights(model):
+        alive = parameter.detach() != 0
+        if not bool(alive.all()):
+            found[parameter] = alive.to(parameter.dtype)
+    return found

@@ -1,0 +1,234 @@
+"""A recipe applied and every metric taken, the original beside the variant."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TypedDict, Unpack, cast
+
+import torch
+from torch import Tensor, nn
+
+import engine
+from engine.catalogue import source_of
+from engine.method import Channel, Context
+from engine.metrics.accuracy import score_estimate, score_terms
+from engine.metrics.compute import multiply_adds
+from engine.metrics.latency import time_pair
+from engine.metrics.record import Estimate, Measurement, Protocol, pick_device
+from engine.metrics.size import signature, size_figures
+from engine.recipe import Recipe, RecipeLike
+from engine.store import MemoryStore, Payload, RecordKind, Store
+from engine.workload import Workload
+
+
+class Options(TypedDict, total=False):
+    """What `measure` and `sweep` take beside the workload and the recipe.
+
+    device     "cpu", "cuda", "cuda:1", "mps"; default cuda where there is one, else the CPU
+    protocol   how to measure, in place of `Protocol.here(device)`
+    store      where figures are kept and looked up; default nowhere
+    fresh      measure again what the store already holds
+    channel    the line for partial figures and a wish to stop
+    """
+
+    device: str | torch.device | None
+    protocol: Protocol | None
+    store: Store | None
+    fresh: bool
+    channel: Channel | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One point: a recipe, how it was measured, the original's figures and the variant's.
+
+    ratio      variant / original latency by batch size
+    chance     what the best constant guess scores
+    """
+
+    recipe: Recipe
+    model: str
+    protocol: Protocol
+    original: Measurement
+    variant: Measurement
+    ratio: dict[int, Estimate] = field(default_factory=dict)
+    chance: float = 0.0
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data: `measure --json` prints it."""
+        return {
+            "model": self.model,
+            "recipe": self.recipe.to_list(),
+            "protocol": self.protocol.to_dict(),
+            "original": self.original.to_dict(),
+            "variant": self.variant.to_dict(),
+            "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
+            "chance": self.chance,
+        }
+
+
+class NotStored(Exception):
+    """A record would have to be measured."""
+
+
+class Measurer:
+    """Measures recipes of one workload by one protocol; what the points share is done once."""
+
+    def __init__(self, workload: Workload, **options: Unpack[Options]) -> None:
+        device = options.get("device")
+        self.workload = workload
+        self.protocol = options.get("protocol") or Protocol.here(device)
+        self.store: Store = options.get("store") or MemoryStore()
+        self.fresh = bool(options.get("fresh"))
+        self.channel = options.get("channel") or Channel()
+        self._own: set[str] = set()  # what this object measured itself is fresh enough for it
+
+    @cached_property
+    def context(self) -> Context:
+        """What recipes are applied in."""
+        base = Context.of(self.workload, pick_device(self.protocol.device), self.protocol.seed)
+        object.__setattr__(base, "channel", _Follow(self))
+        return base
+
+    def measure(self, recipe: RecipeLike) -> Measured:
+        """Every figure of a recipe, taken from the store or measured and put there.
+
+        Raises CannotApply, BrokenVariant or Cancelled.
+        """
+        recipe = Recipe.of(recipe)
+        built: list[nn.Module] = []
+
+        def variant() -> nn.Module:
+            if not built:
+                built.append(recipe.apply_in(self.context))
+            return built[0]
+
+        return self._gather(recipe, variant, self._keep)
+
+    def lookup(self, recipe: RecipeLike) -> Measured | None:
+        """The point where the store holds all of it, else None; nothing is built or measured."""
+        try:
+            return self._gather(Recipe.of(recipe), _refuse, self._find)
+        except NotStored:
+            return None
+
+    def _gather(self, recipe: Recipe, variant: Callable[[], nn.Module], get: _Get) -> Measured:
+        if self.fresh and get == self._find:
+            raise NotStored
+        whole, none = (lambda: self.context.original), Recipe()
+        sizes = [get("size", self._key(r), lambda m=m: self._sizes(m())) for r, m in ((none, whole), (recipe, variant))]
+        scores = [get("score", self._score_key(r), lambda m=m: self._score(m())) for r, m in ((none, whole), (recipe, variant))]
+        sides = [_estimates(size) | _estimates(score) for size, score in zip(sizes, scores, strict=True)]
+        ratio: dict[int, Estimate] = {}
+        pair = [size["signature"] for size in sizes]
+        for batch in self.protocol.batches:
+            key: Payload = {"pair": pair, "workload": self.workload.fingerprint, "protocol": self.protocol.of_batch(batch), "revision": _revision()}
+            record = get("latency", key, lambda batch=batch: self._times(variant(), batch, recipe))
+            end = "" if batch == 1 else f"_{batch}"
+            for side, name in zip(sides, ("original", "variant"), strict=True):
+                times = _estimates(record[name])
+                side[f"latency_ms{end}"], side[f"latency_p90_ms{end}"] = times["median"], times["p90"]
+            ratio[batch] = _estimates(record["ratio"])["median"]
+        n = int(cast("int", scores[1]["examples"]))
+        original, changed = (Measurement(side) for side in sides)
+        chance = self.workload.task.chance(self.workload.test[1])
+        return Measured(recipe, self.workload.name, self.protocol.evaluated(n), original, changed, ratio, chance)
+
+    def _keep(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
+        mark = f"{kind}{key}"
+        found = None if self.fresh and mark not in self._own else self.store.get(kind, key)
+        if found is None:
+            self.channel.check()
+            found = compute()
+            self.store.put(kind, key, found)
+            self._own.add(mark)
+        return found
+
+    def _find(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
+        found = self.store.get(kind, key)
+        if found is None:
+            raise NotStored
+        return found
+
+    def _key(self, recipe: Recipe) -> Payload:
+        names = tuple(sorted({type(step) for step in recipe}, key=lambda kind: kind.name))
+        kind, seed = self.protocol.device_kind, self.protocol.seed
+        made = {"workload": self.workload.fingerprint, "recipe": str(recipe), "seed": seed, "device": kind}
+        return {**made, "revision": _revision(*(source_of(kind) for kind in names))}
+
+    def _score_key(self, recipe: Recipe) -> Payload:
+        return {**self._key(recipe), "dtype": self.protocol.dtype, "examples": self.protocol.examples}
+
+    def _sizes(self, model: nn.Module) -> Payload:
+        figures = size_figures(model)
+        figures["multiply_adds"] = multiply_adds(model, self.workload.example)
+        return {**{k: v.to_dict() for k, v in figures.items()}, "signature": signature(model)}
+
+    def _score(self, model: nn.Module) -> Payload:
+        task, device = self.workload.task, pick_device(self.protocol.device)
+        terms = score_terms(model, task, self.workload.test, device, self.channel)
+        return {"accuracy": score_estimate(terms, task, self.protocol.seed).to_dict(), "examples": len(terms)}
+
+    def _times(self, variant: nn.Module, batch: int, recipe: Recipe) -> Payload:
+        inputs = repeated(self.workload.train[0], batch).to(self.protocol.device)
+        times = time_pair(self.context.original, variant, inputs, self.protocol, self.channel)
+        figures = {side: {k: v.to_dict() for k, v in values.items()} for side, values in times.figures().items()}
+        return {**figures, "measured_on": str(recipe)}
+
+
+_Get = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
+
+
+class _Follow(Channel):
+    """The channel that the measurer has now: it may change from point to point."""
+
+    def __init__(self, measurer: Measurer) -> None:
+        self._measurer = measurer
+
+    def report(self, partial: object) -> None:
+        self._measurer.channel.report(partial)  # type: ignore[arg-type]
+
+    def cancelled(self) -> bool:
+        return self._measurer.channel.cancelled()
+
+
+def measure(workload: Workload, recipe: RecipeLike = None, **options: Unpack[Options]) -> Measured:
+    """Apply a recipe to a workload and take every figure, the original beside the variant.
+
+    recipe     a Recipe, its JSON text or list; None is the original itself
+    options    device, protocol, store, fresh, channel: see Options
+
+    Raises InvalidInput for a bad recipe or device, CannotApply and BrokenVariant where the recipe cannot be done.
+    """
+    return Measurer(workload, **options).measure(recipe)
+
+
+def repeated(inputs: Tensor, batch: int) -> Tensor:
+    """The first `batch` inputs, from the start again where there are fewer: (batch, ...)."""
+    return inputs[torch.arange(batch) % len(inputs)]
+
+
+def _refuse() -> nn.Module:
+    raise NotStored
+
+
+def _estimates(record: object) -> dict[str, Estimate]:
+    plain = cast("dict[str, object]", record)
+    return {k: Estimate(**v) for k, v in plain.items() if isinstance(v, dict) and "unit" in v}
+
+
+@cache
+def _revision(*methods: str) -> str:
+    """A hash of the code that figures hang on: an edited engine never answers with an old number."""
+    digest = hashlib.sha256()
+    root = Path(engine.__file__).parent
+    shared = [*sorted((root / "metrics").glob("*.py")), *sorted((root / "edit").glob("*.py"))]
+    for path in [*shared, root / "recipe.py", root / "measurement.py", root / "task.py"]:
+        digest.update(path.read_bytes())
+    for text in methods:
+        digest.update(text.encode())
+    return digest.hexdigest()[:16]

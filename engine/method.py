@@ -1,0 +1,217 @@
+"""The whole contract of a method: what it is called, what it may change, what it is given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.coefficient import Coefficient, Value
+from engine.errors import CannotApply, Cancelled, InvalidInput, unknown
+from engine.task import Task
+from engine.workload import Split, Workload
+
+T = TypeVar("T")
+Quantity: TypeAlias = Literal["parameters", "nonzero"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a form may do to a model; a test holds every form to it.
+
+    changes       of "values" (numbers in tensors), "shapes" (widths), "modules" (layers replaced or skipped)
+    makes_zeros   more weights may be exactly zero afterwards
+    keeps_zeros   a weight that is zero stays zero (where its layer stays)
+    monotone      coefficient -> (quantity, -1 or +1): which way the quantity can only go as the coefficient grows
+    """
+
+    changes: frozenset[str]
+    makes_zeros: bool = False
+    keeps_zeros: bool = True
+    monotone: Mapping[str, tuple[Quantity, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way of doing a method.
+
+    coefficients  the names of those that it uses; another one is an error
+    neutral       values that leave the model untouched, or none
+    needs         of "data", "original", "training"
+    """
+
+    name: str
+    coefficients: tuple[str, ...]
+    effect: Effect
+    latex: str
+    summary: str
+    source: str
+    neutral: Mapping[str, Value] | None = None
+    needs: frozenset[str] = frozenset()
+
+
+class Channel:
+    """The line back to whoever asked: partial figures out, a wish to stop in. This one is silent."""
+
+    def report(self, partial: Mapping[str, object]) -> None:
+        """Send partial figures."""
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return False
+
+    def check(self) -> None:
+        """Raise Cancelled where somebody asked to stop."""
+        if self.cancelled():
+            raise Cancelled("the job was cancelled")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may use beside the model: train and validation only, so that none can read the test split.
+
+    original    the whole model before the recipe, in eval mode, never to be changed
+    memo        what `once` keeps; shared by the points of a sweep, so keys must name all that the value hangs on
+    """
+
+    name: str
+    task: Task
+    train: Split
+    validation: Split
+    original: nn.Module
+    hints: Mapping[str, object]
+    device: torch.device
+    seed: int = 0
+    channel: Channel = field(default_factory=Channel)
+    memo: dict[Hashable, object] = field(default_factory=dict)
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, workload: Workload, device: torch.device, seed: int = 0) -> Context:
+        """The context of a workload: its test split is left behind here."""
+        original = workload.model().to(device)
+        parts = workload.train, workload.validation
+        return cls(workload.name, workload.task, *parts, original, workload.hints, device, seed)
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The value that `compute` gave the first time for this key and the steps before this one."""
+        full = (self.prefix, self.seed, key)
+        if full not in self.memo:
+            self.memo[full] = compute()
+        return cast("T", self.memo[full])
+
+    def score(self, model: nn.Module, batch: int = 256) -> float:
+        """The task's score on validation."""
+        x, y = self.validation
+        total = torch.zeros(())
+        model.eval()
+        with torch.inference_mode():
+            for inputs, targets in zip(x.split(batch), y.split(batch), strict=True):
+                self.channel.check()
+                terms = self.task.terms(model(inputs.to(self.device)).cpu(), targets).double().sum(0)
+                total = total + terms
+        return float(self.task.finish(total))
+
+    def examples(self, n: int) -> Tensor:
+        """The inputs of `n` training examples, drawn by seed, on the device: (n, ...)."""
+        chosen = torch.randperm(len(self.train[1]), generator=torch.Generator().manual_seed(self.seed))[:n]
+        return self.train[0][chosen].to(self.device)
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A form and its coefficients: the base of every file in engine/methods.
+
+    Raises UnknownName or InvalidCoefficient where the form or a coefficient is not the method's.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    family: ClassVar[str]
+    coefficients: ClassVar[tuple[Coefficient, ...]]
+    forms: ClassVar[tuple[Form, ...]]
+    default_form: ClassVar[str]
+
+    form: str = ""
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        form = self.form or self.default_form
+        known = {f.name: f for f in self.forms}
+        if not isinstance(form, str) or form not in known:
+            raise unknown(f"the form of {self.name}", form, known)
+        object.__setattr__(self, "form", form)
+        object.__setattr__(self, "values", self._canonical(known[form]))
+
+    def _canonical(self, form: Form) -> dict[str, Value]:
+        by_name = {c.name: c for c in self.coefficients}
+        for name in self.values:
+            if name not in by_name:
+                raise unknown(f"a coefficient of {self.name}", name, ["form", *by_name])
+            if name not in form.coefficients:
+                raise InvalidInput(
+                    "{method}: its form {form} must be given only {used}, got {name}",
+                    method=self.name, form=form.name, used=", ".join(form.coefficients), name=name,
+                )  # fmt: skip
+        return {
+            name: by_name[name].validate(self.values.get(name, by_name[name].default), self.name)
+            for name in sorted(form.coefficients)
+        }
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.form, tuple(self.values.items())))
+
+    @property
+    def how(self) -> Form:
+        """The form in use."""
+        return next(f for f in self.forms if f.name == self.form)
+
+    def number(self, name: str) -> float:
+        """A coefficient that is a real number or a fraction."""
+        return float(cast("float", self.values[name]))
+
+    def whole(self, name: str) -> int:
+        """A coefficient that is a count."""
+        return int(cast("int", self.values[name]))
+
+    def word(self, name: str) -> str:
+        """A coefficient that is a choice."""
+        return str(self.values[name])
+
+    def with_value(self, name: str, value: object) -> Method:
+        """The same method with one coefficient changed."""
+        return type(self)(self.form, {**self.values, name: cast("Value", value)})
+
+    @property
+    def neutral(self) -> bool:
+        """Whether these coefficients leave any model untouched."""
+        still = self.how.neutral
+        return still is not None and any(self.values[name] == value for name, value in still.items())
+
+    @abstractmethod
+    def edit(self, model: nn.Module, context: Context) -> nn.Module:
+        """The changed model.
+
+        `model` is a structural copy that this method owns: it may set attributes and replace tensors, but never
+        writes into a tensor, since the original holds the same ones. Raises CannotApply with the reason.
+        """
+
+    def things(self, model: nn.Module, context: Context) -> int | None:
+        """How many layers or nodes the method acts on in this model, where it acts on such; else None."""
+        return None
+
+    def cannot(self, why: str, **fields: object) -> CannotApply:
+        """The error that says why this method cannot treat this model."""
+        return CannotApply("{method} " + why, method=self.name, **fields)
+
+    @classmethod
+    def coefficient(cls, name: str) -> Coefficient:
+        """The coefficient of that name. Raises UnknownName."""
+        for one in cls.coefficients:
+            if one.name == name:
+                return one
+        raise unknown(f"a coefficient of {cls.name}", name, [c.name for c in cls.coefficients])

@@ -1,0 +1,1 @@
+"""One file, one method. A file here is found by the catalogue; nothing else lists it."""

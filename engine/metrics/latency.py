@@ -1,0 +1,119 @@
+"""How long a forward pass takes: two models timed in one interleaved run."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engine.method import Channel
+from engine.metrics.record import Estimate, Protocol
+
+RESAMPLES = 400
+NARROW = 0.02  # half the width of the ratio's interval, as a share of the ratio
+CHECK_EVERY = 10  # rounds
+
+
+@dataclass(frozen=True)
+class PairTimes:
+    """Times in milliseconds of original and variant, in order: (rounds, 2), two runs of each a round."""
+
+    original: Tensor
+    variant: Tensor
+
+    def figures(self) -> dict[str, dict[str, Estimate]]:
+        """Median and 90th percentile of each side, and the ratio variant / original, with 95 % intervals."""
+        ratio, low, high = _ratio(self.original, self.variant)
+        return {
+            "original": {"median": _quantile(self.original, 0.5), "p90": _quantile(self.original, 0.9)},
+            "variant": {"median": _quantile(self.variant, 0.5), "p90": _quantile(self.variant, 0.9)},
+            "ratio": {"median": Estimate(ratio, low, high, len(self.original), "variant / original")},
+        }
+
+
+def time_pair(original: nn.Module, variant: nn.Module, inputs: Tensor, protocol: Protocol, channel: Channel | None = None) -> PairTimes:
+    """Time both models on the same inputs in rounds of A B B A, after a warm-up.
+
+    inputs    a batch (batch, ...), on the models' device
+
+    The collector is off meanwhile; the models' mode, torch's threads and the collector are put back.
+    """
+    line = channel or Channel()
+    run_a, run_b = _runner(original, inputs), _runner(variant, inputs)
+    times: list[tuple[float, float, float, float]] = []
+    with _quiet(original, variant, protocol.threads), torch.inference_mode():
+        for _ in range(protocol.warm_up):
+            run_a(), run_b()
+        began = time.perf_counter()
+        while len(times) < protocol.most_rounds:
+            line.check()
+            times.append((run_a(), run_b(), run_b(), run_a()))
+            spent = time.perf_counter() - began > protocol.budget_s
+            if len(times) >= protocol.least_rounds and (spent or _narrow(times)):
+                break
+    table = torch.tensor(times, dtype=torch.float64)
+    return PairTimes(table[:, [0, 3]], table[:, [1, 2]])
+
+
+def _runner(model: nn.Module, inputs: Tensor) -> Callable[[], float]:
+    wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(inputs.device.type, lambda: None)
+
+    def run() -> float:
+        wait()
+        start = time.perf_counter_ns()
+        model(inputs)
+        wait()
+        return (time.perf_counter_ns() - start) / 1e6
+
+    return run
+
+
+@contextmanager
+def _quiet(original: nn.Module, variant: nn.Module, threads: int) -> Iterator[None]:
+    modes = original.training, variant.training
+    collecting, before = gc.isenabled(), torch.get_num_threads()
+    original.eval()
+    variant.eval()
+    gc.disable()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        if collecting:
+            gc.enable()
+        original.train(modes[0])
+        variant.train(modes[1])
+
+
+def _narrow(times: list[tuple[float, float, float, float]]) -> bool:
+    if len(times) % CHECK_EVERY:
+        return False
+    table = torch.tensor(times, dtype=torch.float64)
+    ratio, low, high = _ratio(table[:, [0, 3]], table[:, [1, 2]])
+    return high - low < 2 * NARROW * ratio
+
+
+def _resampled(rounds: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(rounds, (RESAMPLES, rounds), generator=generator)
+
+
+def _ratio(original: Tensor, variant: Tensor) -> tuple[float, float, float]:
+    drawn = _resampled(len(original))  # the same rounds of both sides: what disturbed a round disturbed both
+    ratios = variant[drawn].flatten(1).median(dim=1).values / original[drawn].flatten(1).median(dim=1).values
+    value = float(variant.median() / original.median())
+    low, high = ratios.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return value, min(low, value), max(high, value)
+
+
+def _quantile(times: Tensor, share: float) -> Estimate:
+    value = float(times.flatten().quantile(share))
+    drawn = times[_resampled(len(times))].flatten(1).quantile(share, dim=1)
+    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Estimate(value, min(low, value), max(high, value), times.numel(), "ms")

@@ -1,0 +1,156 @@
+"""How a figure is written down: its interval, its unit, and how it was measured."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from engine.errors import InvalidInput, unknown
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; exact ones have low = high; a missing one is None with a reason.
+
+    value, low, high    in `unit`
+    n                   how many observations it rests on
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unit: str
+    reason: str = ""
+
+    @classmethod
+    def exact(cls, value: float, unit: str) -> Estimate:
+        """A count: nothing about it is uncertain."""
+        return cls(value, value, value, 1, unit)
+
+    @classmethod
+    def missing(cls, reason: str, unit: str) -> Estimate:
+        """A figure that could not be had, and why."""
+        return cls(None, None, None, 0, unit, reason)
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data; `reason` only where the value is null."""
+        plain = asdict(self)
+        if self.value is not None:
+            del plain["reason"]
+        return plain
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How it was measured: two figures can be compared where these agree.
+
+    batches    batch sizes that are timed, ascending
+    threads    of torch, inside one operator
+    warm_up    runs that are thrown away; then rounds of A B B A, at least `least_rounds` and at most `most_rounds`,
+               until the ratio's interval is narrower than ± 2 % or `budget_s` seconds are spent on the batch size
+    examples   of the split that were evaluated; 0 stands for all
+    """
+
+    device: str
+    device_name: str
+    machine: str
+    torch: str
+    threads: int
+    batches: tuple[int, ...] = (1, 64)
+    dtype: str = "float32"
+    split: str = "test"
+    seed: int = 0
+    examples: int = 0
+    warm_up: int = 5
+    least_rounds: int = 10
+    most_rounds: int = 150
+    budget_s: float = 0.4
+
+    @classmethod
+    def here(cls, device: str | torch.device | None = None, batch: int | None = None, threads: int | None = None) -> Protocol:
+        """The protocol of this machine. Raises UnknownName or InvalidInput for a device, batch or number of threads."""
+        chosen = pick_device(device)
+        sizes = {1, 64} | ({_whole("batch", batch, 65536)} if batch is not None else set())
+        count = torch.get_num_threads() if threads is None else _whole("threads", threads, 1024)
+        return cls(str(chosen), device_name(chosen), platform.node() or "unnamed", torch.__version__, count, tuple(sorted(sizes)))
+
+    @property
+    def device_kind(self) -> str:
+        """`cpu`, `cuda` or `mps`."""
+        return self.device.partition(":")[0]
+
+    def of_batch(self, batch: int) -> dict[str, object]:
+        """What a latency figure of one batch size hangs on."""
+        timed = ("device", "device_name", "machine", "torch", "threads", "dtype", "warm_up", "least_rounds", "most_rounds", "budget_s")
+        return {"batch": batch, **{name: getattr(self, name) for name in timed}}
+
+    def evaluated(self, n: int) -> Protocol:
+        """The same with the number of examples that were evaluated."""
+        return replace(self, examples=n)
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data."""
+        return {**asdict(self), "batches": list(self.batches)}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All figures of one model: parameters, nonzero, structural, multiply_adds, size_bytes, latency_ms,
+    latency_p90_ms, the last two for each further batch size (latency_ms_64, ...), accuracy.
+    """  # noqa: D205 - one sentence
+
+    figures: Mapping[str, Estimate] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Estimate:
+        if name.startswith("_") or name == "figures" or name not in self.figures:
+            raise AttributeError(name)
+        return self.figures[name]
+
+    def __getitem__(self, name: str) -> Estimate:
+        return self.figures[name]
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data."""
+        return {name: estimate.to_dict() for name, estimate in self.figures.items()}
+
+
+def pick_device(asked: str | torch.device | None) -> torch.device:
+    """The device of that name; cuda where there is one, else the CPU, where none is named.
+
+    Raises UnknownName where it is not there.
+    """
+    if asked is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if str(asked) not in there:
+        raise unknown("device", asked, there)
+    return torch.device(asked)
+
+
+@cache
+def device_name(device: torch.device) -> str:
+    """What the device is called by its maker."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _whole(name: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInput("{name} must be a whole number from 1 to {most}, got {value}", name=name, most=most, value=value)
+    return value

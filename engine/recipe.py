@@ -1,0 +1,172 @@
+"""An ordered list of methods, as text and as deed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from engine.catalogue import method_named
+from engine.edit.surgery import structural_copy
+from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError
+from engine.method import Context, Method
+from engine.metrics.record import pick_device
+from engine.workload import Workload
+
+MOST_STEPS = 32
+RecipeLike: TypeAlias = "Recipe | str | Iterable[object] | None"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Methods to be applied one after the other; the empty recipe is the original."""
+
+    steps: tuple[Method, ...] = ()
+
+    @staticmethod
+    def parse(text: str) -> Recipe:
+        """The recipe in a JSON text: a list of [name, {coefficient: value}].
+
+        Raises MalformedRecipe, UnknownName or InvalidCoefficient with one sentence.
+        """
+        try:
+            data = json.loads(text, parse_constant=float)
+        except (ValueError, RecursionError, TypeError) as error:
+            raise MalformedRecipe("a recipe must be a JSON list of [method, {{coefficient: value}}]: {why}", why=error) from error
+        return Recipe.of(data)
+
+    @staticmethod
+    def of(what: RecipeLike) -> Recipe:
+        """The recipe in a Recipe, its text, a list of steps, or nothing at all. Raises as `parse` does."""
+        if isinstance(what, Recipe):
+            return what
+        if isinstance(what, str):
+            return Recipe.parse(what)
+        if what is None:
+            return Recipe()
+        if not isinstance(what, list | tuple):
+            raise MalformedRecipe("a recipe must be a list of steps, got {kind}", kind=type(what).__name__)
+        if len(what) > MOST_STEPS:
+            raise MalformedRecipe("a recipe must have at most {most} steps, got {n}", most=MOST_STEPS, n=len(what))
+        return Recipe(tuple(_step(i, item) for i, item in enumerate(what)))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[Method]:
+        return iter(self.steps)
+
+    def to_list(self) -> list[list[object]]:
+        """As plain data, every coefficient written out."""
+        return [[step.name, _plain(step)] for step in self.steps]
+
+    def __str__(self) -> str:
+        """The canonical text: equal recipes have equal texts."""
+        return json.dumps(self.to_list(), sort_keys=True, separators=(",", ":"))
+
+    def step(self, index: int) -> Method:
+        """The step of that number, counted from 0. Raises InvalidInput."""
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.steps):
+            have = f"0 to {len(self.steps) - 1}" if self.steps else "none, for the recipe is empty"
+            raise InvalidInput("a step must be one of the recipe's ({have}), got {got}", have=have, got=index)
+        return self.steps[index]
+
+    def vary(self, index: int, coefficient: str, value: object) -> Recipe:
+        """The same recipe with one coefficient of one step changed."""
+        changed = self.step(index).with_value(coefficient, value)
+        return Recipe((*self.steps[:index], changed, *self.steps[index + 1 :]))
+
+    @property
+    def trains(self) -> bool:
+        """Whether some step takes gradient steps."""
+        return any("training" in step.how.needs and not step.neutral for step in self.steps)
+
+    def apply(self, workload: Workload, device: str | torch.device | None = None) -> nn.Module:
+        """The variant: a plain nn.Module in eval mode, on the CPU unless a device is asked for.
+
+        Raises CannotApply with a method's reason, BrokenVariant where the result cannot run.
+        """
+        asked = None if device is None else pick_device(device)
+        context = Context.of(workload, asked or pick_device(None))
+        return self.apply_in(context).to(asked or "cpu")
+
+    def apply_in(self, context: Context) -> nn.Module:
+        """The variant on the context's device, built from the context's original."""
+        model = structural_copy(context.original)
+        done: list[list[object]] = []
+        for index, step in enumerate(self.steps):
+            context.channel.check()
+            here = replace(context, prefix=json.dumps(done, sort_keys=True))
+            if not step.neutral:
+                model = _edited(index, step, model, here)
+            done.append([step.name, _plain(step)])
+        _check_runs(model, context)
+        return model.eval()
+
+
+def _plain(step: Method) -> dict[str, object]:
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in step.values.items()}
+    return {"form": step.form, **values}
+
+
+def _step(index: int, item: object) -> Method:
+    if isinstance(item, Method):
+        return item
+    if isinstance(item, str):
+        item = [item, {}]
+    if not isinstance(item, list | tuple) or not 1 <= len(item) <= 2:
+        raise MalformedRecipe("step {index} must be [method, {{coefficient: value}}], got {got}", index=index, got=_short(item))
+    name, values = item[0], item[1] if len(item) == 2 else {}
+    if not isinstance(values, Mapping):
+        raise MalformedRecipe("step {index} must hold its coefficients as an object, got {got}", index=index, got=_short(values))
+    rest = {str(k): v for k, v in values.items() if k != "form"}
+    form = values.get("form", "")
+    kind = method_named(name)
+    if form == "" and "form" in values:
+        form = " "  # an empty name is a wrong name, not a wish for the default
+    return kind(form, rest)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.Module:
+    """One step, its errors enriched once with where they happened."""
+    try:
+        model = step.edit(model, context).eval()
+    except SecateurError:
+        raise
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise BrokenVariant("step {index} ({method}) must leave a model that runs, got: {why}", index=index, method=step.name, why=_first_line(error)) from error
+    for name, tensor in model.state_dict().items():
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise BrokenVariant(
+                "step {index} ({method}) must leave finite weights, got some that are not in {layer}: take a smaller step",
+                index=index, method=step.name, layer=name,
+            )  # fmt: skip
+    return model
+
+
+def _check_runs(model: nn.Module, context: Context) -> None:
+    example = context.train[0][:2].to(context.device)
+    try:
+        with torch.inference_mode():
+            wanted = context.original(example).shape
+            got = model(example).shape
+    except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
+        raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=_first_line(error)) from error
+    if wanted != got:
+        raise BrokenVariant("the recipe must keep the outputs' shape {wanted}, got {got}", wanted=tuple(wanted), got=tuple(got))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
