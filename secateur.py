@@ -11,6 +11,6 @@ __version__ = "0.1.0"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the heavy imports wait until here."""
-    from dashboard.cli import run  # noqa: PLC0415 - `import secateur` stays light
+    from dashboard.cli import run
 
     return run(arguments)

@@ -1,0 +1,1 @@
+"""The page: a Streamlit front end over the engine."""

@@ -41,7 +41,13 @@ def describe_method(kind: type[Method]) -> dict[str, object]:
         {**c.to_dict(), "forms": [f.name for f in kind.forms if c.name in f.coefficients]} for c in kind.coefficients
     ]
     forms = [
-        {"name": f.name, "latex": f.latex, "summary": f.summary, "source": f.source, "coefficients": list(f.coefficients)}
+        {
+            "name": f.name,
+            "latex": f.latex,
+            "summary": f.summary,
+            "source": f.source,
+            "coefficients": list(f.coefficients),
+        }
         for f in kind.forms
     ]
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -66,9 +65,10 @@ class Coefficient:
         return str(value)
 
     def _layers(self, value: object, owner: str) -> tuple[str, ...]:
-        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+        names = value if isinstance(value, list | tuple) else [None]
+        if not all(isinstance(name, str) for name in names):
             self._refuse(owner, "be a list of layer names", value)
-        return tuple(sorted(set(value)))  # type: ignore[arg-type]
+        return tuple(sorted({str(name) for name in names}))
 
     def _number(self, value: object, owner: str) -> float | int:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -97,29 +97,41 @@ class Coefficient:
             got=got if len(got) <= 60 else got[:57] + "...",
         )
 
-    def grid(self, points: int, low: float | None = None, high: float | None = None, owner: str = "sweep") -> list[Value]:
+    def grid(
+        self, points: int, low: float | None = None, high: float | None = None, owner: str = "sweep"
+    ) -> list[Value]:
         """Exactly `points` different values from low to high, both ends included, in ascending order.
 
         Raises InvalidInput where the range holds fewer values, is empty, or the coefficient is not a number.
         """
         if not self.numeric:
-            raise InvalidInput("{owner}: {name} must be a number to be varied, got a {kind}", owner=owner, name=self.name, kind=self.kind)
+            raise InvalidInput(
+                "{owner}: {name} must be a number to be varied, got a {kind}",
+                owner=owner,
+                name=self.name,
+                kind=self.kind,
+            )
         start = float(self.validate(self.low if low is None else low, owner))  # type: ignore[arg-type]
         stop = float(self.validate(self.top if high is None else high, owner))  # type: ignore[arg-type]
         if start > stop or (start == stop and points > 1):
-            raise InvalidInput("{owner}: the start of a range must lie below its end, got {start:g} to {stop:g}", owner=owner, start=start, stop=stop)
+            raise InvalidInput(
+                "{owner}: the start of a range must lie below its end, got {start:g} to {stop:g}",
+                owner=owner,
+                start=start,
+                stop=stop,
+            )
         values = [self._spaced(start, stop, i / (points - 1) if points > 1 else 0.0) for i in range(points)]
         distinct = sorted(set(values))
         if len(distinct) < points:
             raise InvalidInput(
-                "{owner}: points must be at most {most}, the number of values of {name} from {start:g} to {stop:g}; got {points}",
+                "{owner}: points must be at most {most}, all values of {name} from {start:g} to {stop:g}; got {points}",
                 owner=owner, most=int(stop - start) + 1, name=self.name, start=start, stop=stop, points=points,
             )  # fmt: skip
         return list(distinct)
 
     def _spaced(self, start: float, stop: float, share: float) -> float | int:
         if self.scale == "log" and start > 0:
-            value = start * (stop / start) ** share
+            value = start * float((stop / start) ** share)
         else:
             value = start + (stop - start) * share
         if self.kind == "count":
@@ -139,12 +151,21 @@ class Coefficient:
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, for `secateur methods --json`."""
-        numbers: dict[str, object] = {"low": self.low, "high": self.high} if self.numeric else {"low": None, "high": None}
+        numbers: dict[str, object] = (
+            {"low": self.low, "high": self.high} if self.numeric else {"low": None, "high": None}
+        )
         if self.kind == "count":
             numbers = {"low": int(self.low), "high": int(self.high)}
         default = list(self.default) if isinstance(self.default, tuple) else self.default
         rest = {"unit": self.unit, "default": default, "below": self.below, "scale": self.scale}
-        return {"name": self.name, "kind": self.kind, **numbers, **rest, "choices": list(self.choices), "help": self.help}
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            **numbers,
+            **rest,
+            "choices": list(self.choices),
+            "help": self.help,
+        }
 
 
 def _as_float(value: float) -> float:
@@ -159,6 +180,6 @@ def fraction(name: str, default: float, help: str, **options: object) -> Coeffic
     return Coefficient(name, "fraction", default, help, **options)  # type: ignore[arg-type]
 
 
-def count(name: str, default: int, help: str, low: int, high: int, **options: object) -> Coefficient:  # noqa: PLR0913 - a knob is these
+def count(name: str, default: int, help: str, low: int, high: int, **options: object) -> Coefficient:
     """A whole number from low to high."""
     return Coefficient(name, "count", default, help, low, high, **options)  # type: ignore[arg-type]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
-import engine
 from engine.catalogue import source_of
 from engine.method import Channel, Context
 from engine.metrics.accuracy import score_estimate, score_terms
@@ -23,6 +22,9 @@ from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike
 from engine.store import MemoryStore, Payload, RecordKind, Store
 from engine.workload import Workload
+
+Build = Callable[[], nn.Module]
+Get = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
 
 
 class Options(TypedDict, total=False):
@@ -111,32 +113,37 @@ class Measurer:
 
     def lookup(self, recipe: RecipeLike) -> Measured | None:
         """The point where the store holds all of it, else None; nothing is built or measured."""
+        if self.fresh:
+            return None
         try:
             return self._gather(Recipe.of(recipe), _refuse, self._find)
         except NotStored:
             return None
 
-    def _gather(self, recipe: Recipe, variant: Callable[[], nn.Module], get: _Get) -> Measured:
-        if self.fresh and get == self._find:
-            raise NotStored
-        whole, none = (lambda: self.context.original), Recipe()
-        sizes = [get("size", self._key(r), lambda m=m: self._sizes(m())) for r, m in ((none, whole), (recipe, variant))]
-        scores = [get("score", self._score_key(r), lambda m=m: self._score(m())) for r, m in ((none, whole), (recipe, variant))]
-        sides = [_estimates(size) | _estimates(score) for size, score in zip(sizes, scores, strict=True)]
+    def _gather(self, recipe: Recipe, variant: Build, get: Get) -> Measured:
+        original, before = self._side(Recipe(), self._original, get)
+        changed, after = self._side(recipe, variant, get)
         ratio: dict[int, Estimate] = {}
-        pair = [size["signature"] for size in sizes]
         for batch in self.protocol.batches:
-            key: Payload = {"pair": pair, "workload": self.workload.fingerprint, "protocol": self.protocol.of_batch(batch), "revision": _revision()}
-            record = get("latency", key, lambda batch=batch: self._times(variant(), batch, recipe))
+            key = self._latency_key(batch, before["signature"], after["signature"])
+            record = get("latency", key, partial(self._times, variant, batch, recipe))
             end = "" if batch == 1 else f"_{batch}"
-            for side, name in zip(sides, ("original", "variant"), strict=True):
+            for side, name in ((original, "original"), (changed, "variant")):
                 times = _estimates(record[name])
                 side[f"latency_ms{end}"], side[f"latency_p90_ms{end}"] = times["median"], times["p90"]
             ratio[batch] = _estimates(record["ratio"])["median"]
-        n = int(cast("int", scores[1]["examples"]))
-        original, changed = (Measurement(side) for side in sides)
+        protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
         chance = self.workload.task.chance(self.workload.test[1])
-        return Measured(recipe, self.workload.name, self.protocol.evaluated(n), original, changed, ratio, chance)
+        sides = Measurement(original), Measurement(changed)
+        return Measured(recipe, self.workload.name, protocol, *sides, ratio, chance)
+
+    def _side(self, recipe: Recipe, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
+        size = get("size", self._key(recipe), partial(self._sizes, model))
+        score = get("score", self._score_key(recipe), partial(self._score, model))
+        return _estimates(size) | _estimates(score), size | score
+
+    def _original(self) -> nn.Module:
+        return self.context.original
 
     def _keep(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
         mark = f"{kind}{key}"
@@ -163,24 +170,28 @@ class Measurer:
     def _score_key(self, recipe: Recipe) -> Payload:
         return {**self._key(recipe), "dtype": self.protocol.dtype, "examples": self.protocol.examples}
 
-    def _sizes(self, model: nn.Module) -> Payload:
+    def _latency_key(self, batch: int, *pair: object) -> Payload:
+        what: Payload = {"pair": list(pair), "workload": self.workload.fingerprint}
+        return {**what, "protocol": self.protocol.of_batch(batch), "revision": _revision()}
+
+    def _sizes(self, build: Build) -> Payload:
+        model = build()
         figures = size_figures(model)
         figures["multiply_adds"] = multiply_adds(model, self.workload.example)
         return {**{k: v.to_dict() for k, v in figures.items()}, "signature": signature(model)}
 
-    def _score(self, model: nn.Module) -> Payload:
+    def _score(self, build: Build) -> Payload:
+        model = build()
         task, device = self.workload.task, pick_device(self.protocol.device)
         terms = score_terms(model, task, self.workload.test, device, self.channel)
         return {"accuracy": score_estimate(terms, task, self.protocol.seed).to_dict(), "examples": len(terms)}
 
-    def _times(self, variant: nn.Module, batch: int, recipe: Recipe) -> Payload:
+    def _times(self, build: Build, batch: int, recipe: Recipe) -> Payload:
+        variant = build()
         inputs = repeated(self.workload.train[0], batch).to(self.protocol.device)
         times = time_pair(self.context.original, variant, inputs, self.protocol, self.channel)
         figures = {side: {k: v.to_dict() for k, v in values.items()} for side, values in times.figures().items()}
         return {**figures, "measured_on": str(recipe)}
-
-
-_Get = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
 
 
 class _Follow(Channel):
@@ -225,7 +236,7 @@ def _estimates(record: object) -> dict[str, Estimate]:
 def _revision(*methods: str) -> str:
     """A hash of the code that figures hang on: an edited engine never answers with an old number."""
     digest = hashlib.sha256()
-    root = Path(engine.__file__).parent
+    root = Path(__file__).parent
     shared = [*sorted((root / "metrics").glob("*.py")), *sorted((root / "edit").glob("*.py"))]
     for path in [*shared, root / "recipe.py", root / "measurement.py", root / "task.py"]:
         digest.update(path.read_bytes())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, Value
-from engine.errors import CannotApply, Cancelled, InvalidInput, unknown
+from engine.errors import Cancelled, CannotApply, InvalidInput, unknown
 from engine.task import Task
 from engine.workload import Split, Workload
 
@@ -204,9 +204,9 @@ class Method(ABC):
         """How many layers or nodes the method acts on in this model, where it acts on such; else None."""
         return None
 
-    def cannot(self, why: str, **fields: object) -> CannotApply:
+    def cannot(self, rule: str, **fields: object) -> CannotApply:
         """The error that says why this method cannot treat this model."""
-        return CannotApply("{method} " + why, method=self.name, **fields)
+        return CannotApply("{method} " + rule, method=self.name, **fields)
 
     @classmethod
     def coefficient(cls, name: str) -> Coefficient:

@@ -36,7 +36,9 @@ class Recipe:
         try:
             data = json.loads(text, parse_constant=float)
         except (ValueError, RecursionError, TypeError) as error:
-            raise MalformedRecipe("a recipe must be a JSON list of [method, {{coefficient: value}}]: {why}", why=error) from error
+            raise MalformedRecipe(
+                "a recipe must be a JSON list of [method, {{coefficient: value}}]: {why}", why=error
+            ) from error
         return Recipe.of(data)
 
     @staticmethod
@@ -119,10 +121,14 @@ def _step(index: int, item: object) -> Method:
     if isinstance(item, str):
         item = [item, {}]
     if not isinstance(item, list | tuple) or not 1 <= len(item) <= 2:
-        raise MalformedRecipe("step {index} must be [method, {{coefficient: value}}], got {got}", index=index, got=_short(item))
+        raise MalformedRecipe(
+            "step {index} must be [method, {{coefficient: value}}], got {got}", index=index, got=_short(item)
+        )
     name, values = item[0], item[1] if len(item) == 2 else {}
     if not isinstance(values, Mapping):
-        raise MalformedRecipe("step {index} must hold its coefficients as an object, got {got}", index=index, got=_short(values))
+        raise MalformedRecipe(
+            "step {index} must hold its coefficients as an object, got {got}", index=index, got=_short(values)
+        )
     rest = {str(k): v for k, v in values.items() if k != "form"}
     form = values.get("form", "")
     kind = method_named(name)
@@ -145,11 +151,16 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise BrokenVariant("step {index} ({method}) must leave a model that runs, got: {why}", index=index, method=step.name, why=_first_line(error)) from error
+        raise BrokenVariant(
+            "step {index} ({method}) must leave a model that runs, got: {why}",
+            index=index,
+            method=step.name,
+            why=_first_line(error),
+        ) from error
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise BrokenVariant(
-                "step {index} ({method}) must leave finite weights, got some that are not in {layer}: take a smaller step",
+                "step {index} ({method}) must leave finite weights, got others in {layer}: take a smaller step",
                 index=index, method=step.name, layer=name,
             )  # fmt: skip
     return model
@@ -164,9 +175,10 @@ def _check_runs(model: nn.Module, context: Context) -> None:
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
         raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=_first_line(error)) from error
     if wanted != got:
-        raise BrokenVariant("the recipe must keep the outputs' shape {wanted}, got {got}", wanted=tuple(wanted), got=tuple(got))
+        raise BrokenVariant(
+            "the recipe must keep the outputs' shape {wanted}, got {got}", wanted=tuple(wanted), got=tuple(got)
+        )
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-

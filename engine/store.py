@@ -83,7 +83,9 @@ class DatabaseStore(Store):
             meta.create_all(self._engine)
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
             why = str(error).strip().splitlines()[0]
-            raise StoreUnavailable("the store must be a database that can be opened, got {url!r}: {why}", url=url, why=why) from error
+            raise StoreUnavailable(
+                "the store must be a database that can be opened, got {url!r}: {why}", url=url, why=why
+            ) from error
 
     def get(self, kind: RecordKind, key: Payload) -> Payload | None:
         """The record, or None."""

@@ -57,14 +57,27 @@ class Sweep:
         if self.grid is None:
             points = DEFAULT_POINTS if self.points is None else self.points
             if isinstance(points, bool) or not isinstance(points, int) or not 1 <= points <= MOST_POINTS:
-                raise InvalidInput("points must be a whole number from 1 to {most}, got {got}", most=MOST_POINTS, got=points)
+                raise InvalidInput(
+                    "points must be a whole number from 1 to {most}, got {got}", most=MOST_POINTS, got=points
+                )
             if self.points is None and coefficient.kind == "count":
-                points = min(points, _room(coefficient.low if self.low is None else self.low, coefficient.top if self.high is None else self.high))
+                points = min(
+                    points,
+                    _room(
+                        coefficient.low if self.low is None else self.low,
+                        coefficient.top if self.high is None else self.high,
+                    ),
+                )
             values: Sequence[object] = coefficient.grid(points, self.low, self.high, owner)
         else:
             values = self._given(len(self.grid))
             if not coefficient.numeric:
-                raise InvalidInput("{owner}: {name} must be a number to be varied, got a {kind}", owner=owner, name=name, kind=coefficient.kind)
+                raise InvalidInput(
+                    "{owner}: {name} must be a number to be varied, got a {kind}",
+                    owner=owner,
+                    name=name,
+                    kind=coefficient.kind,
+                )
         made = [self.recipe.vary(index, name, value) for value in values]
         return [made[i] for i in coarse_first(len(made))] if self.grid is None else _each_once(made)
 
@@ -140,4 +153,6 @@ def point(measurer: Measurer, recipe: Recipe) -> Measured | Failed:
     except SecateurError as error:
         return Failed(recipe, error.message)
     except torch.OutOfMemoryError as error:
-        return Failed(recipe, Message("the device must have room for the model, got: {why}", {"why": str(error).splitlines()[0]}))
+        return Failed(
+            recipe, Message("the device must have room for the model, got: {why}", {"why": str(error).splitlines()[0]})
+        )

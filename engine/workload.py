@@ -34,7 +34,7 @@ class Workload:
     Raises InvalidInput where a split is empty or its inputs and targets differ in number.
     """
 
-    def __init__(  # noqa: PLR0913 - these are what a workload is; splits are given by keyword
+    def __init__(
         self,
         name: str,
         network: nn.Module | Callable[[], nn.Module],
@@ -102,7 +102,9 @@ class Workload:
         try:
             built = getattr(importlib.import_module(module), function)()
         except (ImportError, AttributeError, ValueError) as error:
-            raise InvalidInput("a workload's reference must be module:function, got {got!r}: {why}", got=reference, why=error) from error
+            raise InvalidInput(
+                "a workload's reference must be module:function, got {got!r}: {why}", got=reference, why=error
+            ) from error
         if not isinstance(built, Workload):
             raise InvalidInput("{got} must return a Workload, got {kind}", got=reference, kind=type(built).__name__)
         built.reference = reference

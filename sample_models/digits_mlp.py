@@ -70,7 +70,8 @@ def workload() -> Workload:
         about={
             "title": "Digits MLP",
             "what": "A multilayer perceptron of four residual blocks reads handwritten digits of 8 x 8 dots.",
-            "data": "Optical recognition of handwritten digits, E. Alpaydin and C. Kaynak, UCI, as it comes with scikit-learn.",
+            "data": "Optical recognition of handwritten digits, E. Alpaydin and C. Kaynak, UCI, as it comes "
+            "with scikit-learn.",
             "licence": "CC BY 4.0",
             "trained": "By sample_models/training/digits_mlp.py on 1,000 digits; 300 others chose the checkpoint.",
             "confuses": "8 with 1, 9 with 3 and 5.",

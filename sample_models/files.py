@@ -26,10 +26,8 @@ def data_file(name: str) -> Path:
     Raises OSError where the file is missing or is not the one that was shipped.
     """
     path = HERE / "data" / name
-    sums = dict(
-        reversed(line.split(maxsplit=1))  # type: ignore[misc]
-        for line in (path.parent / "SHA256SUMS").read_text("utf-8").splitlines()
-    )
+    lines = (path.parent / "SHA256SUMS").read_text("utf-8").splitlines()
+    sums = {shipped: checksum for checksum, shipped in (line.split(maxsplit=1) for line in lines)}
     if sha256(path) != sums[path.name]:
         raise OSError(f"{path} must be the file that was shipped, but its checksum differs: fetch it again")
     return path

@@ -48,7 +48,7 @@ def live_chart(
 @lru_cache(maxsize=1)
 def _component() -> Callable[..., Any]:
     # Registered at the first drawing and not at import: without a running app Streamlit finds no manifest and raises.
-    import streamlit as st  # noqa: PLC0415 - whoever only wants the colours needs no Streamlit
+    import streamlit as st
 
     # Plotly puts its styles into the head of the document, where a shadow root would not see them.
     return st.components.v2.component("secateur.live_chart", js="index.js", css="index.css", isolate_styles=False)

@@ -24,11 +24,24 @@ def own_tensors(model: nn.Module) -> nn.Module:
     for module in model.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                copied = fresh.setdefault(id(parameter), nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
+                copied = fresh.setdefault(
+                    id(parameter), nn.Parameter(parameter.detach().clone(), parameter.requires_grad)
+                )
                 setattr(module, name, copied)
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 setattr(module, name, fresh.setdefault(id(buffer), buffer.clone()))
+    return model
+
+
+def own_parameters(model: nn.Module) -> nn.Module:
+    """The model with every parameter replaced by a new one over the same data: flags can be set, not numbers."""
+    fresh: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None:
+                new = fresh.setdefault(id(parameter), nn.Parameter(parameter.detach(), parameter.requires_grad))
+                setattr(module, name, new)
     return model
 
 

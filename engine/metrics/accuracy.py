@@ -15,7 +15,9 @@ BATCH = 256
 RESAMPLES = 1000
 
 
-def score_terms(model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None) -> Tensor:
+def score_terms(
+    model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None
+) -> Tensor:
     """What each example adds to the score: (examples, k), on the CPU, in double precision.
 
     The model is put in eval mode for it and back again.
@@ -28,7 +30,13 @@ def score_terms(model: nn.Module, task: Task, split: Split, device: torch.device
         for inputs, targets in zip(split[0].split(BATCH), split[1].split(BATCH), strict=True):
             line.check()
             parts.append(task.terms(model(inputs.to(device)).cpu().float(), targets).double())
-            line.report({"examples": sum(map(len, parts)), "of": len(split[1]), "accuracy": float(task.finish(torch.cat(parts).sum(0)))})
+            line.report(
+                {
+                    "examples": sum(map(len, parts)),
+                    "of": len(split[1]),
+                    "accuracy": float(task.finish(torch.cat(parts).sum(0))),
+                }
+            )
     model.train(was_training)
     return torch.cat(parts)
 

@@ -21,7 +21,7 @@ def multiply_adds(model: nn.Module, example: Tensor) -> Estimate:
     for a multiply-add, so its figure is halved.
 
     example    one input (1, ...)
-    """  # noqa: D205 - one sentence
+    """
     try:
         bare = copy.deepcopy(model).to("meta").eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:

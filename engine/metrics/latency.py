@@ -36,7 +36,9 @@ class PairTimes:
         }
 
 
-def time_pair(original: nn.Module, variant: nn.Module, inputs: Tensor, protocol: Protocol, channel: Channel | None = None) -> PairTimes:
+def time_pair(
+    original: nn.Module, variant: nn.Module, inputs: Tensor, protocol: Protocol, channel: Channel | None = None
+) -> PairTimes:
     """Time both models on the same inputs in rounds of A B B A, after a warm-up.
 
     inputs    a batch (batch, ...), on the models' device
@@ -61,7 +63,9 @@ def time_pair(original: nn.Module, variant: nn.Module, inputs: Tensor, protocol:
 
 
 def _runner(model: nn.Module, inputs: Tensor) -> Callable[[], float]:
-    wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(inputs.device.type, lambda: None)
+    wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
+        inputs.device.type, lambda: None
+    )
 
     def run() -> float:
         wait()

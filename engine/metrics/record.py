@@ -60,7 +60,7 @@ class Protocol:
     device: str
     device_name: str
     machine: str
-    torch: str
+    torch_version: str
     threads: int
     batches: tuple[int, ...] = (1, 64)
     dtype: str = "float32"
@@ -73,12 +73,21 @@ class Protocol:
     budget_s: float = 0.4
 
     @classmethod
-    def here(cls, device: str | torch.device | None = None, batch: int | None = None, threads: int | None = None) -> Protocol:
+    def here(
+        cls, device: str | torch.device | None = None, batch: int | None = None, threads: int | None = None
+    ) -> Protocol:
         """The protocol of this machine. Raises UnknownName or InvalidInput for a device, batch or number of threads."""
         chosen = pick_device(device)
         sizes = {1, 64} | ({_whole("batch", batch, 65536)} if batch is not None else set())
         count = torch.get_num_threads() if threads is None else _whole("threads", threads, 1024)
-        return cls(str(chosen), device_name(chosen), platform.node() or "unnamed", torch.__version__, count, tuple(sorted(sizes)))
+        return cls(
+            str(chosen),
+            device_name(chosen),
+            platform.node() or "unnamed",
+            torch.__version__,
+            count,
+            tuple(sorted(sizes)),
+        )
 
     @property
     def device_kind(self) -> str:
@@ -87,8 +96,8 @@ class Protocol:
 
     def of_batch(self, batch: int) -> dict[str, object]:
         """What a latency figure of one batch size hangs on."""
-        timed = ("device", "device_name", "machine", "torch", "threads", "dtype", "warm_up", "least_rounds", "most_rounds", "budget_s")
-        return {"batch": batch, **{name: getattr(self, name) for name in timed}}
+        others = ("batches", "split", "seed", "examples")
+        return {"batch": batch, **{k: v for k, v in asdict(self).items() if k not in others}}
 
     def evaluated(self, n: int) -> Protocol:
         """The same with the number of examples that were evaluated."""
@@ -103,7 +112,7 @@ class Protocol:
 class Measurement:
     """All figures of one model: parameters, nonzero, structural, multiply_adds, size_bytes, latency_ms,
     latency_p90_ms, the last two for each further batch size (latency_ms_64, ...), accuracy.
-    """  # noqa: D205 - one sentence
+    """
 
     figures: Mapping[str, Estimate] = field(default_factory=dict)
 
@@ -152,5 +161,7 @@ def device_name(device: torch.device) -> str:
 
 def _whole(name: str, value: object, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidInput("{name} must be a whole number from 1 to {most}, got {value}", name=name, most=most, value=value)
+        raise InvalidInput(
+            "{name} must be a whole number from 1 to {most}, got {value}", name=name, most=most, value=value
+        )
     return value

@@ -1,6 +1,6 @@
 """Train the digits perceptron: seconds on a CPU.
 
-    python -m sample_models.training.digits_mlp
+python -m sample_models.training.digits_mlp
 """
 
 from __future__ import annotations

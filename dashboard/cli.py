@@ -1,0 +1,268 @@
+"""The command line: the same façade without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from engine import (
+    Failed,
+    InvalidInput,
+    Measured,
+    Measurer,
+    Protocol,
+    Recipe,
+    SecateurError,
+    Sweep,
+    available_methods,
+    describe_method,
+    open_store,
+    run_sweep,
+)
+from sample_models import available_models, load
+
+BAD_INPUT = 2
+_Write = Callable[[Measured | Failed], None]
+RECIPE_HELP = """a JSON list of [method, {coefficient: value}], or a file that holds one; '[["weight_pruning", {"amount": 0.5}]]'"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad input is one sentence on standard error, and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"secateur: {message[:1].lower() + message[1:]}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(BAD_INPUT)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except SecateurError as error:
+        print(f"secateur: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("secateur: stopped; what had been measured is kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="secateur", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    one = commands.add_parser("run", help="open the dashboard")
+    one.add_argument("--port", type=int, default=8501)
+    one.add_argument("--json", action="store_true", help="print where the dashboard is as an object")
+    one.set_defaults(command=_run)
+    for name, command, what in (
+        ("models", _models, "the models there are"),
+        ("methods", _methods, "the methods there are"),
+    ):
+        one = commands.add_parser(name, help=what)
+        one.add_argument("--json", action="store_true")
+        one.set_defaults(command=command)
+    one = commands.add_parser("measure", help="measure one recipe")
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", help=RECIPE_HELP)
+    one.add_argument("--batch", type=int, metavar="N", help="time this batch size, too, beside 1 and 64")
+    one.add_argument("--threads", type=int, metavar="N", help="torch's threads inside one operator")
+    one.set_defaults(command=_measure)
+    one = commands.add_parser("sweep", help="measure a recipe at many values of one coefficient")
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
+    one.add_argument("--vary", metavar="STEP.COEFFICIENT", required=True, help="steps count from 0: 0.amount")
+    one.add_argument("--from", dest="low", type=float, metavar="A")
+    one.add_argument("--to", dest="high", type=float, metavar="B")
+    one.add_argument("--points", type=int, metavar="N", help="exactly so many")
+    one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
+    one.set_defaults(command=_sweep, batch=None, threads=None)
+    return parser
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a name that `secateur models` prints")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")
+    parser.add_argument("--store", metavar="URL", help="where figures are kept; sqlite:// is memory only")
+    parser.add_argument("--fresh", action="store_true", help="measure again what is already stored")
+    parser.add_argument("--json", action="store_true")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from dashboard.launcher import launch
+
+    return launch(options.port, as_json=options.json)
+
+
+def _models(options: argparse.Namespace) -> int:
+    found = [_describe_model(name) for name in available_models()]
+    if options.json:
+        print(json.dumps({"models": found}))
+        return 0
+    for model in found:
+        accuracy = model["accuracy"]["value"]  # type: ignore[index]
+        print(
+            f"{model['name']:18} {model['task']:18} {model['parameters']:>10,} parameters  {accuracy:.1%}  {model['what']}"
+        )
+    return 0
+
+
+def _describe_model(name: str) -> dict[str, object]:
+    workload = load(name)
+    protocol = replace(Protocol.here(), batches=())
+    measured = Measurer(workload, protocol=protocol, store=open_store()).measure(None)
+    figures = measured.original
+    return {
+        "name": name,
+        "task": workload.task.name,
+        "score": workload.task.scores,
+        "splits": workload.splits,
+        "accuracy": figures.accuracy.to_dict(),
+        "chance": measured.chance,
+        "parameters": figures.parameters.value,
+        "size_bytes": figures.size_bytes.value,
+        "multiply_adds": figures.multiply_adds.value,
+        "classes": list(workload.classes),
+        **workload.about,
+        "protocol": measured.protocol.to_dict(),
+    }
+
+
+def _methods(options: argparse.Namespace) -> int:
+    found = [describe_method(kind) for kind in available_methods().values()]
+    if options.json:
+        print(json.dumps({"methods": found}))
+        return 0
+    for kind in available_methods().values():
+        for form in kind.forms:
+            mark = "*" if form.name == kind.default_form else " "
+            print(f"{kind.name:24} {mark} {form.name:18} {', '.join(form.coefficients)}")
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> int:
+    recipe = Recipe.parse(_recipe_text(options.recipe)) if options.recipe is not None else Recipe()
+    with _measurer(options) as measurer:
+        measured = measurer.measure(recipe)
+    print(json.dumps(measured.to_dict()) if options.json else _table(measured))
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    plan = Sweep(
+        Recipe.parse(_recipe_text(options.recipe)),
+        _vary(options.vary),
+        points=options.points,
+        low=options.low,
+        high=options.high,
+    )
+    plan.recipes()  # a bad plan is refused before a model is loaded
+    with _measurer(options) as measurer, _rows(options.csv, plan) as write:
+        for point in run_sweep(plan, measurer):
+            write(point)
+            print(json.dumps(point.to_dict()) if options.json else _line(point, plan), flush=True)
+    return 0
+
+
+@contextmanager
+def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
+    workload = load(options.model)
+    protocol = Protocol.here(options.device, options.batch, options.threads)
+    store = open_store(options.store)
+    try:
+        yield Measurer(workload, protocol=protocol, store=store, fresh=options.fresh)
+    finally:
+        store.close()
+
+
+def _recipe_text(given: str) -> str:
+    """The text itself, or that of the file it names."""
+    if given.lstrip()[:1] in ("[", "{", '"', ""):
+        return given
+    try:
+        return Path(given).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            "--recipe must be a JSON list or a file that holds one, got {got!r}: {why}", got=given[:80], why=error
+        ) from error
+
+
+def _vary(text: str) -> tuple[int, str]:
+    step, dot, name = text.partition(".")
+    if not (dot and name and step.isascii() and step.isdigit() and len(step) < 6):
+        raise InvalidInput("--vary must be STEP.COEFFICIENT such as 0.amount, got {got!r}", got=text[:60])
+    return int(step), name
+
+
+@contextmanager
+def _rows(path: str | None, plan: Sweep) -> Iterator[_Write]:
+    if path is None:
+        yield lambda point: None
+        return
+    try:
+        file = Path(path).open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(
+            "--csv must be a file that can be written, got {got!r}: {why}", got=path, why=error.strerror
+        ) from error
+    index, name = plan.vary
+    with file:
+        writer = csv.writer(file)
+        head: list[str] = []
+
+        def write(point: Measured | Failed) -> None:
+            row = {"recipe": str(point.recipe), name: point.recipe.step(index).values[name], **_flat(point)}
+            if not head:
+                head.extend([*row, *([] if "failed" in row else ["failed"])])
+                writer.writerow(head)
+            writer.writerow([row.get(column, "") for column in head])
+            file.flush()
+
+        yield write
+
+
+def _flat(point: Measured | Failed) -> dict[str, object]:
+    if isinstance(point, Failed):
+        return {"failed": str(point.error)}
+    row: dict[str, object] = {}
+    for side, figures in (("original", point.original), ("variant", point.variant)):
+        for name, e in figures.figures.items():
+            row |= {f"{side}_{name}": e.value, f"{side}_{name}_low": e.low, f"{side}_{name}_high": e.high}
+    return row
+
+
+def _line(point: Measured | Failed, plan: Sweep) -> str:
+    index, name = plan.vary
+    value = point.recipe.step(index).values[name]
+    if isinstance(point, Failed):
+        return f"{name} {value:<8} failed: {point.error}"
+    v = point.variant
+    return (
+        f"{name} {value:<8} {v.nonzero.value:>12,} of {v.parameters.value:,} parameters not zero  "
+        f"{v.accuracy.value:.2%} [{v.accuracy.low:.2%}, {v.accuracy.high:.2%}]  {v.latency_ms.value:.3f} ms"
+    )
+
+
+def _table(measured: Measured) -> str:
+    rows = [
+        f"{measured.model}  {measured.recipe}",
+        f"{'':20}{'original':>16}{'variant':>16}  95 % interval of the variant",
+    ]
+    for name, changed in measured.variant.figures.items():
+        before = measured.original[name]
+        sides = ["-" if e.value is None else f"{e.value:,.6g}" for e in (before, changed)]
+        interval = (
+            changed.reason if changed.value is None else f"{changed.low:,.6g} to {changed.high:,.6g}, n = {changed.n}"
+        )
+        rows.append(f"{name:20}{sides[0]:>16}{sides[1]:>16}  {interval} {changed.unit}")
+    p = measured.protocol
+    rows.append(
+        f"{p.device} ({p.device_name}), {p.threads} threads, torch {p.torch_version}, {p.examples} test examples"
+    )
+    return "\n".join(rows)

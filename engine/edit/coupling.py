@@ -1,0 +1,113 @@
+"""Which nodes must be cut together, and why some cannot be cut."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+from torch_pruning import ops
+
+from engine.edit.scores import CONVOLUTIONS
+from engine.edit.surgery import tied
+
+HEADS = ("num_heads", "n_heads", "nhead", "n_head", "heads", "num_attention_heads")
+NORMS = (nn.GroupNorm,)
+
+
+@dataclass(frozen=True)
+class CoupledGroup:
+    """Nodes of one layer with all that hangs on them elsewhere.
+
+    root    the path of the layer whose outputs the nodes are
+    nodes   how many there are
+    """
+
+    root: str
+    nodes: int
+    group: tp.dependency.Group
+
+    def norms(self) -> Tensor:
+        """For each node, the Euclidean norm of all its weights in every coupled layer: (nodes,)."""
+        device = next(p.device for p in self.group[0].dep.target.module.parameters())
+        total = torch.zeros(self.nodes, dtype=torch.float64, device=device)
+        for item in self.group:
+            layer, outgoing = item.dep.target.module, self.group._DG.is_out_channel_pruning_fn(item.dep.handler)
+            if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
+                continue
+            axis = _axis(layer, outgoing)
+            per_node = layer.weight.detach().double().square().transpose(0, axis).flatten(1).sum(1)  # channels
+            places = torch.tensor(item.idxs, device=device) % len(per_node)
+            roots = torch.tensor(item.root_idxs, device=device)
+            total.index_add_(0, roots, per_node[places])
+        return total.sqrt()
+
+    def cut(self, places: list[int]) -> None:
+        """Take these nodes out of every coupled layer."""
+        self.group.prune(places)
+
+
+def _axis(layer: nn.Module, outgoing: bool) -> int:
+    if isinstance(layer, nn.Linear):
+        return 0 if outgoing else 1
+    conv = cast("nn.Conv2d", layer)
+    transposed = bool(conv.transposed)
+    if not transposed and conv.groups == conv.in_channels and conv.groups > 1:  # depthwise: a channel is a row
+        return 0
+    return 0 if outgoing != transposed else 1
+
+
+def coupled_groups(model: nn.Module, example: Tensor, protected: frozenset[str] = frozenset()) -> list[CoupledGroup]:
+    """The groups of nodes that can be cut, the model's outputs, tied weights and attention heads left alone.
+
+    The model's tensors are only read; `cut` replaces them. Raises RuntimeError with torch-pruning's reason where the
+    model cannot be traced.
+
+    example      a batch (n, ...)
+    protected    paths of layers whose nodes stay
+    """
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
+    try:
+        with warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            graph = tp.DependencyGraph().build_dependency(model, example_inputs=example, verbose=False)
+            found = list(graph.get_all_groups(ignored_layers=[model.get_submodule(p) for p in sorted(protected)]))
+    except (AssertionError, AttributeError, TypeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
+        raise RuntimeError(str(error) or type(error).__name__) from error
+    names = {module: name for name, module in model.named_modules()}
+    alone = _left_alone(model)
+    kept = [g for g in found if not _touches(g, alone)]
+    return [CoupledGroup(names[g[0].dep.target.module], len(g[0].idxs), g) for g in kept if len(g[0].idxs) > 1]
+
+
+def _left_alone(model: nn.Module) -> set[int]:
+    """The ids of modules that no cut may touch."""
+    twice = tied(model)
+    alone: set[int] = set()
+    for module in model.modules():
+        if any(id(p) in twice for p in module.parameters(recurse=False)) or isinstance(module, NORMS):
+            alone.add(id(module))
+        if isinstance(module, CONVOLUTIONS) and module.groups not in (1, module.in_channels):
+            alone.add(id(module))
+        if isinstance(module, nn.RNNBase):
+            alone.add(id(module))
+        if isinstance(module, nn.MultiheadAttention) or any(
+            isinstance(getattr(module, name, None), int) for name in HEADS
+        ):
+            alone.update(id(child) for child in (module, *module.children()))
+    return alone
+
+
+def _touches(group: tp.dependency.Group, alone: set[int]) -> bool:
+    """Whether the group holds a module that stays, the model's output, or a parameter that belongs to no layer."""
+    for item in group:
+        node = item.dep.target
+        if id(node.module) in alone or isinstance(node.module, ops._OutputOp | nn.Parameter):
+            return True
+        if not node.outputs and group._DG.is_out_channel_pruning_fn(item.dep.handler):
+            return True
+    return False

@@ -1,0 +1,60 @@
+"""How much a weight, a node or a block matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def removed_of(amount: float, n: int) -> int:
+    """round(amount · n), and at least one of n stays."""
+    return min(round(amount * n), n - 1)
+
+
+def magnitude_masks(tensors: Sequence[Tensor], amount: float, together: bool) -> list[Tensor]:
+    """For each tensor, True where a weight stays: exactly round(amount · n) of the smallest go.
+
+    together    rank all tensors as one, else each by itself
+    """
+    if not together:
+        return [_mask(t.abs().flatten(), amount).view_as(t) for t in tensors]
+    if not tensors:
+        return []
+    joint = _mask(torch.cat([t.abs().flatten().float() for t in tensors]), amount)
+    parts: tuple[Tensor, ...] = joint.split([t.numel() for t in tensors])
+    return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+
+def _mask(sizes: Tensor, amount: float) -> Tensor:
+    """sizes: (n,); the earlier one goes first among equals."""
+    keep = torch.ones_like(sizes, dtype=torch.bool)
+    goes = round(amount * len(sizes))
+    if goes == 0:
+        return keep
+    limit = sizes.kthvalue(goes).values
+    keep[sizes < limit] = False
+    equal = (sizes == limit).nonzero().flatten()
+    keep[equal[: goes - int((sizes < limit).sum())]] = False
+    return keep
+
+
+def lowest(scores: Tensor, n: int) -> list[int]:
+    """The places of the n lowest scores, in ascending order of place; the earlier one goes first among equals."""
+    return sorted(scores.argsort(stable=True)[:n].tolist())
+
+
+def block_influence(before: Tensor, after: Tensor, per_place: bool) -> Tensor:
+    """1 − E cos(x_l, x_{l+1}): how much a block turns its input; a scalar.
+
+    before, after    (n, ...); one vector an example, or one a place along the last axis where `per_place`
+    """
+    if per_place:
+        x, y = before.flatten(0, -2), after.flatten(0, -2)
+    else:
+        x, y = before.flatten(1), after.flatten(1)
+    return 1 - F.cosine_similarity(x.double(), y.double(), dim=1).mean()

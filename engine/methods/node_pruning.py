@@ -1,0 +1,131 @@
+"""Node pruning: layers become narrower."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from engine.coefficient import Coefficient, fraction
+from engine.edit.coupling import CoupledGroup, coupled_groups
+from engine.edit.scores import lowest, removed_of
+from engine.edit.surgery import own_parameters, structural_copy
+from engine.method import Context, Effect, Form, Method
+
+ALPHA = fraction("alpha", 0.3, "The share of the nodes of each layer that is taken out.", below=True, counts="nodes")
+AMOUNT = fraction("amount", 0.3, "The share of the nodes of each layer that is taken out.", below=True, counts="nodes")
+PROTECT = Coefficient("protect", "layers", (), "Layers whose nodes stay.")
+NARROWS = frozenset({"shapes"})
+
+
+class NodePruning(Method):
+    """Take nodes (neurons, channels) out of every layer, with all that hangs on them in other layers.
+
+    formula      N_new = N − α·|N|: of each group of coupled nodes, the last round(α · n) go
+    group_norm   of each group, the round(amount · n) go whose weights in all coupled layers have the smallest
+                 Euclidean norm
+
+    alpha, amount   share of the nodes of each group, 0 up to below 1
+    protect         paths of layers whose nodes stay
+
+    At least one node of each group stays. The model's outputs, tied weights, attention heads, recurrent layers and
+    grouped convolutions are left alone. Raises CannotApply where nothing is left to cut, or the model cannot be
+    traced.
+    Source: the project's source document, formula 5; coupled groups: Fang et al., DepGraph: towards any structural
+    pruning, arXiv 2301.12900.
+    """
+
+    name = "node_pruning"
+    title = "Node pruning"
+    family = "pruning"
+    coefficients = (ALPHA, AMOUNT, PROTECT)
+    forms = (
+        Form(
+            "formula",
+            ("alpha", "protect"),
+            Effect(NARROWS, monotone={"alpha": ("parameters", -1)}),
+            r"N_{new} = N - \alpha \cdot |N|",
+            "The last nodes of each layer go.",
+            "Source document, formula 5",
+            neutral={"alpha": 0.0},
+        ),
+        Form(
+            "group_norm",
+            ("amount", "protect"),
+            Effect(NARROWS, monotone={"amount": ("parameters", -1)}),
+            r"s_i = \Big\lVert \big(W^{(l)}_i\big)_{l \in \text{coupled layers}} \Big\rVert_2",
+            "The nodes go whose weights, in all layers that share them, are smallest.",
+            "Fang et al. 2023, arXiv 2301.12900",
+            neutral={"amount": 0.0},
+        ),
+    )
+    default_form = "group_norm"
+
+    def edit(self, model: nn.Module, context: Context) -> nn.Module:
+        """The model with fewer nodes."""
+        stays = self._stays(model, context)
+        return self._cut(model, context, stays)
+
+    def things(self, model: nn.Module, context: Context) -> int | None:
+        """How many nodes can be cut, over all groups."""
+        stays = self._stays(model, context)
+        return sum(g.nodes for g in self._groups(own_parameters(structural_copy(model)), context, stays))
+
+    def _cut(self, model: nn.Module, context: Context, stays: frozenset[str]) -> nn.Module:
+        flags = {name: p.requires_grad for name, p in model.named_parameters()}
+        own_parameters(model)
+        chosen = [(group, self._choose(group)) for group in self._groups(model, context, stays)]
+        for group, places in chosen:
+            if places:
+                group.cut(places)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(flags[name])
+        return model
+
+    def _choose(self, group: CoupledGroup) -> list[int]:
+        if self.form == "formula":
+            goes = removed_of(self.number("alpha"), group.nodes)
+            return list(range(group.nodes - goes, group.nodes))
+        return lowest(group.norms(), removed_of(self.number("amount"), group.nodes))
+
+    def _groups(self, model: nn.Module, context: Context, stays: frozenset[str]) -> list[CoupledGroup]:
+        try:
+            groups = coupled_groups(model, context.examples(1), stays)
+        except RuntimeError as error:
+            raise self.cannot(
+                "must be able to trace {model}, got: {why}", model=context.name, why=str(error)[:160]
+            ) from error
+        if not groups:
+            raise self.cannot("must find nodes that can be cut, got none in {model}", model=context.name)
+        return groups
+
+    def _stays(self, model: nn.Module, context: Context) -> frozenset[str]:
+        """Layers to leave alone: the protected ones, and those whose cut was tried and broke the model."""
+        asked = frozenset(str(p) for p in self.values["protect"])  # type: ignore[union-attr]
+        known = {name for name, _ in model.named_modules()}
+        for path in asked - known:
+            raise self.cannot("must be told layers of {model} to protect, got {path!r}", model=context.name, path=path)
+        return context.once(("node_pruning", asked), lambda: asked | self._breaking(model, context, asked))
+
+    def _breaking(self, model: nn.Module, context: Context, asked: frozenset[str]) -> frozenset[str]:
+        """The roots of groups whose halving leaves a model that does not run: tried, not guessed."""
+        try_out = partial(_halve, model, context.examples(3))
+        groups = self._groups(own_parameters(structural_copy(model)), context, asked)
+        if try_out(asked, None):
+            return frozenset()
+        return frozenset(g.root for g in groups if not try_out(asked, g.root))
+
+
+@torch.no_grad()
+def _halve(model: nn.Module, inputs: Tensor, stays: frozenset[str], only: str | None) -> bool:
+    """Whether the model runs, at two batch sizes, with half of the nodes of one group, or of all of them, cut."""
+    copied = own_parameters(structural_copy(model))
+    try:
+        for group in coupled_groups(copied, inputs[:1], stays):
+            if only in (None, group.root):
+                group.cut(list(range(group.nodes // 2)))
+        shapes = [copied(inputs[:n]).shape == model(inputs[:n]).shape for n in (1, len(inputs))]
+    except (RuntimeError, AssertionError, ValueError, IndexError):
+        return False
+    return all(shapes)

@@ -1,0 +1,82 @@
+"""Parameter optimisation: gradient steps on the task's own loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from engine.coefficient import Coefficient, count
+from engine.edit.training import Schedule, cosine, train
+from engine.method import Context, Effect, Form, Method
+
+ALPHA = Coefficient("alpha", "real", 0.01, "The size of one step along the gradient.", 0.0, 10.0)
+STEPS = count("steps", 100, "How many steps are taken.", 0, 10_000)
+BATCH = count("batch_size", 128, "Training examples of one step; all of them where there are fewer.", 1, 65_536)
+RATE = Coefficient("learning_rate", "real", 0.001, "The largest step of AdamW.", 1e-6, 1.0, scale="log")
+KEEP = Coefficient("keep_zeros", "choice", "yes", "Whether a weight that is zero stays zero.", choices=("yes", "no"))
+NEEDS = frozenset({"data", "training"})
+
+
+class ParameterOptimization(Method):
+    """Train the model on.
+
+    formula   W_new = W − α·∇L, one plain step at a time: the weights of two or more dimensions, the model as it is
+              measured (statistics of normalisation fixed, no dropout)
+    adamw     all parameters by AdamW, warmed up over a tenth of the steps, then along a cosine
+
+    alpha           size of a step, 0 to 10
+    learning_rate   1e-6 to 1
+    steps           0 to 10,000
+    batch_size      examples a step, 1 to 65,536; at or above the number of training examples each step uses all
+    keep_zeros      "yes": zeros among the weights of two or more dimensions are put back after every step
+
+    L is the task's loss on the train split. Raises BrokenVariant where the weights become infinite, Cancelled.
+    Source: the project's source document, formula 7; AdamW: Loshchilov and Hutter, arXiv 1711.05101.
+    """
+
+    name = "parameter_optimization"
+    title = "Parameter optimisation"
+    family = "optimization"
+    coefficients = (ALPHA, RATE, STEPS, BATCH, KEEP)
+    forms = (
+        Form(
+            "formula",
+            ("alpha", "steps", "batch_size", "keep_zeros"),
+            Effect(frozenset({"values"}), keeps_zeros=False),
+            r"W_{new} = W - \alpha \cdot \nabla_{W} L",
+            "Plain gradient steps on the weights.",
+            "Source document, formula 7",
+            neutral={"alpha": 0.0, "steps": 0},
+            needs=NEEDS,
+        ),
+        Form(
+            "adamw",
+            ("learning_rate", "steps", "batch_size", "keep_zeros"),
+            Effect(frozenset({"values"}), keeps_zeros=False),
+            r"W_{t+1} = (1 - \eta_t \lambda)\,W_t - \eta_t\, \hat m_t / (\sqrt{\hat v_t} + \epsilon)",
+            "Fine-tuning of all parameters by AdamW, with warm-up and cosine.",
+            "Loshchilov and Hutter 2017, arXiv 1711.05101",
+            neutral={"steps": 0},
+            needs=NEEDS,
+        ),
+    )
+    default_form = "adamw"
+
+    def edit(self, model: nn.Module, context: Context) -> nn.Module:
+        """The model after its gradient steps."""
+        literal = self.form == "formula"
+        schedule = Schedule(
+            self.whole("steps"), self.whole("batch_size"), self.word("keep_zeros") == "yes", batch_mode=not literal
+        )
+
+        def loss(outputs: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+            return context.task.loss(outputs, targets)
+
+        return train(model, context, loss, self._plain if literal else self._adamw, schedule)
+
+    def _plain(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD([p for p in model.parameters() if p.dim() >= 2], lr=self.number("alpha"))
+
+    def _adamw(self, model: nn.Module) -> torch.optim.Optimizer:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=self.number("learning_rate"), weight_decay=0.01)
+        return cosine(optimizer, self.whole("steps"))
