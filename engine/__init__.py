@@ -15,13 +15,16 @@ from engine.errors import (
     UnknownName,
     unknown,
 )
+from engine.jobs import Outcome, Runner
 from engine.measurement import Measured, Measurer, measure
 from engine.method import Channel, Context, Effect, Form, Method
 from engine.metrics.record import Estimate, Measurement, Protocol
+from engine.microscope import WeightView, count_things, layer_names
 from engine.recipe import Recipe
 from engine.store import Store, open_store
 from engine.sweeps import Failed, Sweep, run_sweep, sweep
 from engine.task import Task
+from engine.work import Job
 from engine.workload import Workload
 
 __all__ = [
@@ -37,23 +40,29 @@ __all__ = [
     "Form",
     "InvalidCoefficient",
     "InvalidInput",
+    "Job",
     "MalformedRecipe",
     "Measured",
     "Measurement",
     "Measurer",
     "Message",
     "Method",
+    "Outcome",
     "Protocol",
     "Recipe",
+    "Runner",
     "SecateurError",
     "Store",
     "StoreUnavailable",
     "Sweep",
     "Task",
     "UnknownName",
+    "WeightView",
     "Workload",
     "available_methods",
+    "count_things",
     "describe_method",
+    "layer_names",
     "measure",
     "open_store",
     "run_sweep",

@@ -1,3 +1,197 @@
-"""One job, one point: the queue, and the warm worker process in which points are measured."""
+"""The queue of points to measure, and the warm worker process in which they are measured.
+
+A job is text alone, so that any process can do it. Pages say what they want, in order; what nobody wants any more
+is dropped from the queue, or asked to stop where it runs. Only this side writes the store.
+"""
 
 from __future__ import annotations
+
+import json
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+from engine.channels import FolderChannel
+from engine.store import RecordKind, Store
+from engine.work import Job, do_job, look_up, warm_up
+
+Status: TypeAlias = Literal["waiting", "running", "done", "failed"]
+LEASE_S = 60.0
+REMEMBERED = 4096
+MOST_WANTED = 512
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    result      the answer as plain data, where it is done
+    error       one sentence, where it failed
+    seconds     how long it took, 0 where it was in the store
+    """
+
+    status: Status
+    result: dict[str, object] = field(default_factory=dict)
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class _Wish:
+    jobs: list[Job]
+    renewed: float
+    served: float = 0.0
+
+
+def local_worker() -> Executor:
+    """One warm process of this machine, started afresh (CUDA forbids fork)."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=warm_up)
+
+
+class Runner:
+    """Does the jobs that its owners want, one at a time.
+
+    store         where records are kept
+    executor      makes the workers; called again where one dies
+    """
+
+    def __init__(self, store: Store, executor: Callable[[], Executor] = local_worker) -> None:
+        self._store = store
+        self._make = executor
+        self._pool = executor()
+        self._folder = tempfile.TemporaryDirectory(prefix="secateur-", ignore_cleanup_errors=True)
+        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+        self._wishes: dict[str, _Wish] = {}
+        self._running: tuple[Job, FolderChannel] | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._count = 0
+        self._thread = threading.Thread(target=self._serve, name="secateur-jobs", daemon=True)
+        self._thread.start()
+
+    def want(self, owner: str, jobs: Sequence[Job]) -> None:
+        """Say what one page wants now, the most urgent first; it replaces what that page wanted before.
+
+        It must be said again within a minute: a page that is gone wants nothing.
+        """
+        for job in jobs[:MOST_WANTED]:
+            self._from_store(job)
+        with self._changed:
+            before = self._wishes.get(owner)
+            served = before.served if before else 0.0
+            self._wishes[owner] = _Wish(list(jobs[:MOST_WANTED]), time.monotonic(), served)
+            self._drop_unwanted()
+            self._changed.notify_all()
+
+    def outcome(self, job: Job) -> Outcome:
+        """What became of a job so far."""
+        with self._changed:
+            found = self._outcomes.get(job.key)
+            if found is not None:
+                self._outcomes.move_to_end(job.key)
+                return found
+            running = self._running is not None and self._running[0] == job
+        return Outcome("running" if running else "waiting")
+
+    def partial(self, job: Job) -> dict[str, object]:
+        """The partial figures of a job that runs."""
+        with self._changed:
+            running = self._running
+        return running[1].partial() if running is not None and running[0] == job else {}
+
+    def forget(self, jobs: Sequence[Job]) -> None:
+        """Forget what became of these jobs, so that they are tried again."""
+        with self._changed:
+            for job in jobs:
+                self._outcomes.pop(job.key, None)
+
+    def close(self) -> None:
+        """Stop the worker and the queue."""
+        with self._changed:
+            self._closed = True
+            self._wishes.clear()
+            self._drop_unwanted()
+            self._changed.notify_all()
+        self._thread.join(timeout=30)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._folder.cleanup()
+
+    def _from_store(self, job: Job) -> None:
+        with self._changed:
+            if job.key in self._outcomes:
+                return
+        found = look_up(job, self._store)
+        if found is not None:
+            self._keep(job, Outcome("done", found))
+
+    def _keep(self, job: Job, outcome: Outcome) -> None:
+        with self._changed:
+            self._outcomes[job.key] = outcome
+            while len(self._outcomes) > REMEMBERED:
+                self._outcomes.popitem(last=False)
+
+    def _drop_unwanted(self) -> None:
+        oldest = time.monotonic() - LEASE_S
+        self._wishes = {owner: wish for owner, wish in self._wishes.items() if wish.renewed >= oldest}
+        if self._running is not None:
+            job, channel = self._running
+            if not any(job in wish.jobs for wish in self._wishes.values()):
+                channel.cancel()
+
+    def _next(self) -> Job | None:
+        """The most urgent open job of the owner who was served longest ago."""
+        for wish in sorted(self._wishes.values(), key=lambda wish: wish.served):
+            for job in wish.jobs:
+                if job.key not in self._outcomes:
+                    wish.served = time.monotonic()
+                    return job
+        return None
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._drop_unwanted()
+                job = None if self._closed else self._next()
+                if self._closed:
+                    return
+                if job is None:
+                    self._changed.wait(timeout=5)
+                    continue
+                self._count += 1
+                channel = FolderChannel(Path(self._folder.name) / f"job{self._count}")
+                self._running = (job, channel)
+            outcome = self._do(job, channel)
+            with self._changed:
+                self._running = None
+            if outcome is not None:
+                self._keep(job, outcome)
+            channel.clear()
+
+    def _do(self, job: Job, channel: FolderChannel) -> Outcome | None:
+        """The outcome, or None where the job was cancelled and may be wanted again."""
+        began = time.monotonic()
+        try:
+            answer = json.loads(self._pool.submit(do_job, job, channel, self._store.url).result())
+        except BrokenProcessPool:
+            self._pool.shutdown(wait=False)
+            self._pool = self._make()
+            gone = channel.cancelled()
+            return None if gone else Outcome("failed", error="the worker process must survive, got: it died; try again")
+        except Exception as error:
+            return Outcome("failed", error=f"{type(error).__name__}: {error}"[:300])
+        for kind, key, record in answer["records"]:
+            self._store.put(cast("RecordKind", kind), key, record)
+        if answer.get("cancelled"):
+            return None
+        if "error" in answer:
+            return Outcome("failed", error=answer["error"])
+        return Outcome("done", answer["result"], seconds=time.monotonic() - began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias, TypeVar, cast
@@ -70,6 +71,26 @@ class Channel:
             raise Cancelled("the job was cancelled")
 
 
+class Memo:
+    """What has been computed, by key: the `most` entries that were used last."""
+
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
+        self._entries: OrderedDict[Hashable, object] = OrderedDict()
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The value that `compute` gave the first time for this key."""
+        if key not in self._entries:
+            self._entries[key] = compute()
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+        return cast("T", self._entries[key])
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
+
 @dataclass(frozen=True)
 class Context:
     """What a method may use beside the model: train and validation only, so that none can read the test split.
@@ -87,7 +108,7 @@ class Context:
     device: torch.device
     seed: int = 0
     channel: Channel = field(default_factory=Channel)
-    memo: dict[Hashable, object] = field(default_factory=dict)
+    memo: Memo = field(default_factory=Memo)
     prefix: str = ""
 
     @classmethod
@@ -99,10 +120,7 @@ class Context:
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value that `compute` gave the first time for this key and the steps before this one."""
-        full = (self.prefix, self.seed, key)
-        if full not in self.memo:
-            self.memo[full] = compute()
-        return cast("T", self.memo[full])
+        return self.memo.once((self.prefix, self.seed, key), compute)
 
     def score(self, model: nn.Module, batch: int = 256) -> float:
         """The task's score on validation."""

@@ -98,16 +98,26 @@ class Recipe:
 
     def apply_in(self, context: Context) -> nn.Module:
         """The variant on the context's device, built from the context's original."""
-        model = structural_copy(context.original)
-        done: list[list[object]] = []
-        for index, step in enumerate(self.steps):
+        start = max(i for i in range(len(self.steps) + 1) if i == 0 or self._stage(i) in context.memo)
+        model = context.memo.once(self._stage(start), lambda: context.original)
+        model = structural_copy(model)
+        for index in range(start, len(self.steps)):
             context.channel.check()
-            here = replace(context, prefix=json.dumps(done, sort_keys=True))
+            step, here = self.steps[index], self.context_of(index, context)
             if not step.neutral:
                 model = _edited(index, step, model, here)
-            done.append([step.name, _plain(step)])
+            if "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
+                trained = structural_copy(model)
+                context.memo.once(self._stage(index + 1), lambda trained=trained: trained)
         _check_runs(model, context)
         return model.eval()
+
+    def context_of(self, index: int, context: Context) -> Context:
+        """The context of a step: what it computes once is kept for it and the steps before it."""
+        return replace(context, prefix=str(Recipe(self.steps[:index])))
+
+    def _stage(self, index: int) -> tuple[str, str]:
+        return ("stage", str(Recipe(self.steps[:index])))
 
 
 def _plain(step: Method) -> dict[str, object]:

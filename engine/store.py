@@ -21,7 +21,12 @@ KINDS: tuple[RecordKind, ...] = ("size", "score", "latency")
 
 
 class Store(ABC):
-    """Three kinds of record by key: size and compute, score, latency. A key is plain data."""
+    """Three kinds of record by key: size and compute, score, latency. A key is plain data.
+
+    url    where another process can read it; None where it cannot
+    """
+
+    url: str | None = None
 
     @abstractmethod
     def get(self, kind: RecordKind, key: Payload) -> Payload | None:

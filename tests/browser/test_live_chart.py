@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from .conftest import OpenPage, Serve, wait_idle
 
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parent / "apps" / "live_chart_app.py"
+SLIDER = ".st-key-points [role=slider], .st-key-points input[type=range]"
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def chart_of(page: Page) -> Locator:
 
 def move_slider(page: Page, times: int = 1) -> None:
     """Move the slider to the right and wait until the chart has the points of its new place."""
-    slider = page.locator(".st-key-points [role=slider], .st-key-points input[type=range]").first
+    slider = page.locator(SLIDER)
     slider.focus()
     for _ in range(times):
         slider.press("ArrowRight")
@@ -151,6 +152,37 @@ def test_colors_follow_the_scheme_of_an_open_page(url: str, open_page: OpenPage)
     assert contrast(tick_color(chart), background(page)) > 4.5
     assert chart.evaluate(named) == kept == "rgb(213, 94, 0)"
     assert chart.evaluate("node => window.before === node")
+
+
+def test_data_that_overtake_the_first_drawing_are_drawn(url: str, page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/plotly-*.min.js", lambda route: held.append(route))  # the first drawing waits for its library
+    page.goto(url)
+    chart = page.locator(".st-key-chart .live-chart")
+    expect(chart).to_have_attribute("data-drawn", "0")
+    slider = page.locator(SLIDER)
+    slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuenow", "11")
+    wait_idle(page)
+    page.wait_for_timeout(500)  # time for the new data to reach the component; nothing shows that they have
+    for route in held:
+        route.continue_()
+    expect(chart).to_have_attribute("data-points", "44")
+    page.wait_for_timeout(200)
+    expect(chart).to_have_count(1)
+
+
+def test_a_chart_taken_away_before_its_first_drawing_leaves_nothing(url: str, page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/plotly-*.min.js", lambda route: held.append(route))
+    page.goto(url)
+    expect(page.locator(".live-chart")).to_have_attribute("data-drawn", "0")
+    page.locator(".st-key-shown label").click()
+    expect(page.locator(".live-chart")).to_have_count(0)
+    for route in held:
+        route.continue_()
+    page.locator(".st-key-shown label").click()
+    chart_of(page)
 
 
 def test_the_chart_fits_its_container(url: str, open_page: OpenPage) -> None:

@@ -77,7 +77,6 @@ class Chart {
     this.config ??= this.makeConfig(); // a config with new functions in it would make Plotly start afresh
     await this.Plotly.react(node, data, kept, this.config);
     if (!this.listening) this.listen();
-    this.restoreHover();
     node.dataset.points = node._fullData.reduce((sum, trace) => sum + countPoints(trace), 0);
     node.dataset.drawn = Number(node.dataset.drawn) + 1;
   }
@@ -120,21 +119,10 @@ class Chart {
       if (point) this.send("picked", describe(point));
     });
     node.on("plotly_hover", ({ points }) => {
-      this.hovered = points.map(({ curveNumber, pointNumber }) => ({ curveNumber, pointNumber }));
       node.classList.toggle("live-chart-pickable", Boolean(pickable(points)));
     });
-    node.on("plotly_unhover", () => {
-      this.hovered = null;
-      node.classList.remove("live-chart-pickable");
-    });
+    node.on("plotly_unhover", () => node.classList.remove("live-chart-pickable"));
     this.resizes.observe(node);
-  }
-
-  /** Plotly drops the label when it redraws, though the pointer has not moved. */
-  restoreHover() {
-    const exists = ({ curveNumber, pointNumber }) =>
-      pointNumber < countPoints(this.node._fullData[curveNumber] ?? { visible: false });
-    if (this.hovered?.every(exists)) this.Plotly.Fx.hover(this.node, this.hovered);
   }
 
   /** A chart in a closed tab has no size, and Plotly refuses to fit it. */

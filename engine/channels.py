@@ -1,0 +1,65 @@
+"""A line between two processes that share a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.method import Channel
+
+REPORT_EVERY_S = 0.1
+LOOK_EVERY_S = 0.02
+
+
+@dataclass
+class FolderChannel(Channel):
+    """Partial figures and a wish to stop as two small files.
+
+    It pickles, it survives the death of either side, and it needs nothing of the executor in between: an event of
+    multiprocessing cannot be submitted to a pool.
+
+    path    a file name without ending, in a folder that both sides see
+    """
+
+    path: Path
+    _reported: float = field(default=0.0, repr=False)
+    _looked: float = field(default=0.0, repr=False)
+    _stop: bool = field(default=False, repr=False)
+
+    def report(self, partial: Mapping[str, object]) -> None:
+        """Send partial figures; more than ten a second are thinned."""
+        now = time.monotonic()
+        if now - self._reported < REPORT_EVERY_S:
+            return
+        self._reported = now
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(json.dumps(dict(partial)), "utf-8")
+        os.replace(fresh, self.path.with_suffix(".partial"))
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop; looked up fifty times a second at most."""
+        now = time.monotonic()
+        if not self._stop and now - self._looked >= LOOK_EVERY_S:
+            self._looked = now
+            self._stop = self.path.with_suffix(".stop").exists()
+        return self._stop
+
+    def partial(self) -> dict[str, object]:
+        """The figures that were sent last, on the other side."""
+        try:
+            return dict(json.loads(self.path.with_suffix(".partial").read_text("utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def cancel(self) -> None:
+        """Ask the other side to stop."""
+        self.path.with_suffix(".stop").touch()
+
+    def clear(self) -> None:
+        """Remove what the line left in the folder."""
+        for ending in (".new", ".partial", ".stop"):
+            self.path.with_suffix(ending).unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""One job as text, and how any process does it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import threading
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from hashlib import sha256
+
+from engine.errors import Cancelled, InvalidInput, SecateurError
+from engine.measurement import Measurer
+from engine.method import Channel
+from engine.metrics.record import Protocol
+from engine.microscope import training_seconds, view_weights
+from engine.recipe import Recipe
+from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
+from engine.workload import Workload
+
+KEPT_WORKLOADS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to be done for one recipe, as text.
+
+    kind         "point" (measure it), "weights" (of `layer`), "price" (how long its trainings take)
+    reference    the workload's, with the fingerprint that it must have
+    protocol     JSON
+    """
+
+    kind: str
+    reference: str
+    fingerprint: str
+    recipe: str
+    protocol: str
+    layer: str = ""
+    generation: int = 0
+
+    @property
+    def key(self) -> str:
+        """Equal jobs have equal keys."""
+        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def of(cls, kind: str, workload: Workload, recipe: Recipe, protocol: Protocol, layer: str = "") -> Job:
+        """The job of that kind. Raises InvalidInput where the workload cannot be built in another process."""
+        if workload.reference is None:
+            raise InvalidInput("{name} must have a reference to be measured in another process", name=workload.name)
+        text = json.dumps(protocol.to_dict(), sort_keys=True)
+        return cls(kind, workload.reference, workload.fingerprint, str(recipe), text, layer)
+
+
+class _Journal(MemoryStore):
+    """Memory in front of what the driver keeps; remembers what was put, for the driver to write."""
+
+    def __init__(self, behind: Store | None) -> None:
+        super().__init__()
+        self.behind = behind
+        self.written: list[tuple[RecordKind, Payload, Payload]] = []
+
+    def get(self, kind: RecordKind, key: Payload) -> Payload | None:
+        found = super().get(kind, key)
+        return found if found is not None or self.behind is None else self.behind.get(kind, key)
+
+    def put(self, kind: RecordKind, key: Payload, record: Payload) -> None:
+        super().put(kind, key, record)
+        self.written.append((kind, key, record))
+
+
+def protocol_of(text: str) -> Protocol:
+    """The protocol in a job."""
+    plain = json.loads(text)
+    known = {f.name for f in fields(Protocol)}
+    return Protocol(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k in known})
+
+
+@lru_cache(maxsize=KEPT_WORKLOADS)
+def _workload(reference: str) -> Workload:
+    return Workload.from_reference(reference)
+
+
+@lru_cache(maxsize=KEPT_WORKLOADS)
+def _measurer(reference: str, fingerprint: str, protocol: str, store_url: str | None) -> Measurer:
+    workload = _workload(reference)
+    if workload.fingerprint != fingerprint:
+        raise InvalidInput(
+            "{reference} must build the workload {wanted} here as well, got {got}: its files changed",
+            reference=reference, wanted=fingerprint, got=workload.fingerprint,
+        )  # fmt: skip
+    behind = None if store_url is None else open_store(store_url)
+    return Measurer(workload, protocol=protocol_of(protocol), store=_Journal(behind))
+
+
+@lru_cache(maxsize=KEPT_WORKLOADS)
+def _looker(reference: str, fingerprint: str, protocol: str, store: Store) -> Measurer:
+    return Measurer(_workload(reference), protocol=protocol_of(protocol), store=store)
+
+
+def look_up(job: Job, store: Store) -> dict[str, object] | None:
+    """The answer to a point's job where the store holds it; nothing is measured."""
+    if job.kind != "point":
+        return None
+    found = _looker(job.reference, job.fingerprint, job.protocol, store).lookup(job.recipe)
+    return None if found is None else found.to_dict()
+
+
+def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
+    """Do a job and give, as JSON, its result or error, and the records for the driver to write."""
+    answer: dict[str, object] = {}
+    written: list[tuple[RecordKind, Payload, Payload]] = []
+    try:
+        measurer = _measurer(job.reference, job.fingerprint, job.protocol, store_url)
+        measurer.channel = channel
+        written = measurer.store.written  # type: ignore[attr-defined]
+        answer["result"] = _result(job, measurer)
+    except Cancelled:
+        answer["cancelled"] = True
+    except SecateurError as error:
+        answer["error"] = str(error)
+    except RuntimeError as error:  # out of memory, or a model's own fault: this point fails, the queue goes on
+        answer["error"] = f"the model must run, got: {str(error).splitlines()[0][:200]}"
+    answer["records"] = list(written)
+    written.clear()
+    return json.dumps(answer)
+
+
+def _result(job: Job, measurer: Measurer) -> dict[str, object]:
+    recipe = Recipe.parse(job.recipe)
+    if job.kind == "price":
+        return {"seconds": training_seconds(recipe, measurer.context)}
+    if job.kind == "weights":
+        variant = recipe.apply_in(measurer.context)
+        return asdict(view_weights(measurer.context.original, variant, job.layer))
+    return measurer.measure(recipe).to_dict()
+
+
+def warm_up() -> None:
+    """Make a worker ready before its first job: imports done, polite to the page, gone when the page is gone."""
+    os.nice(5)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(0)

@@ -1,0 +1,37 @@
+"""What all tests share: one thread, CUDA only where there is one, nothing left running."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tests.devices import CUDA
+
+QUIET_ROOMS = {"contract", "engine", "methods"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(1)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"CUDA: {torch.cuda.get_device_name(0)}" if CUDA else "CUDA: none here, its tests are not collected"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_thread_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The tests of the engine end every thread that they start; a page's server may live longer."""
+    before = set(threading.enumerate())
+    yield
+    if request.path.parent.name in QUIET_ROOMS:
+        assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture(autouse=True)
+def one_thread_again() -> Iterator[None]:
+    """A test that changes torch's threads does not change the next test's."""
+    yield
+    assert torch.get_num_threads() == 1
