@@ -45,7 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        return int(options.command(options))
     except SecateurError as error:
         print(f"secateur: {error}", file=sys.stderr)
         return BAD_INPUT

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from engine.errors import InvalidCoefficient, InvalidInput
+from engine.errors import InvalidCoefficient, InvalidInput, shown
 
 Kind: TypeAlias = Literal["fraction", "count", "real", "choice", "layers"]
 Value: TypeAlias = "float | int | str | tuple[str, ...]"
@@ -88,14 +88,8 @@ class Coefficient:
         return f"be at least {self.low:g} and {bound} {self.high:g}"
 
     def _refuse(self, owner: str, rule: str, value: object) -> None:
-        got = repr(value)
-        raise InvalidCoefficient(
-            "{owner}: {name} must {rule}, got {got}",
-            owner=owner,
-            name=self.name,
-            rule=rule,
-            got=got if len(got) <= 60 else got[:57] + "...",
-        )
+        key = "{owner}: {name} must {rule}, got {got}"
+        raise InvalidCoefficient(key, owner=owner, name=self.name, rule=rule, got=shown(value))
 
     def grid(
         self, points: int, low: float | None = None, high: float | None = None, owner: str = "sweep"
@@ -120,8 +114,9 @@ class Coefficient:
                 start=start,
                 stop=stop,
             )
-        values = [self._spaced(start, stop, i / (points - 1) if points > 1 else 0.0) for i in range(points)]
-        distinct = sorted(set(values))
+        inner = {self._spaced(start, stop, i / (points - 1)) for i in range(1, points - 1)}
+        ends = [start, stop][:points] if self.kind != "count" else [int(start), int(stop)][:points]
+        distinct = sorted(inner.union(ends))
         if len(distinct) < points:
             raise InvalidInput(
                 "{owner}: points must be at most {most}, all values of {name} from {start:g} to {stop:g}; got {points}",

@@ -85,13 +85,21 @@ class Cancelled(SecateurError):
 def unknown(what: str, got: object, known: Iterable[str]) -> UnknownName:
     """The error for a name that is not there: it lists what there is, and the nearest one."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1)
+    name = _cut(got) if isinstance(got, str) else shown(got)
+    near = difflib.get_close_matches(name, names, n=1)
     if near:
         key = "{what} must be one of {known}; got {got!r}, did you mean {near!r}?"
-        return UnknownName(key, what=what, known=", ".join(names), got=_short(got), near=near[0])
-    return UnknownName("{what} must be one of {known}; got {got!r}", what=what, known=", ".join(names), got=_short(got))
+        return UnknownName(key, what=what, known=", ".join(names), got=name, near=near[0])
+    return UnknownName("{what} must be one of {known}; got {got!r}", what=what, known=", ".join(names), got=name)
 
 
-def _short(value: object) -> str:
-    text = str(value)
+def shown(value: object) -> str:
+    """How a value that was got stands in a sentence: its repr, cut short."""
+    try:
+        return _cut(repr(value))
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, a list a thousand deep
+        return f"a very large {type(value).__name__}"
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

@@ -17,7 +17,7 @@ from engine.method import Channel, Context
 from engine.metrics.accuracy import score_estimate, score_terms
 from engine.metrics.compute import multiply_adds
 from engine.metrics.latency import time_pair
-from engine.metrics.record import Estimate, Measurement, Protocol, pick_device
+from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike
 from engine.store import MemoryStore, Payload, RecordKind, Store
@@ -109,7 +109,8 @@ class Measurer:
                 built.append(recipe.apply_in(self.context))
             return built[0]
 
-        return self._gather(recipe, variant, self._keep)
+        with torch_threads(self.protocol.threads):
+            return self._gather(recipe, variant, self._keep)
 
     def lookup(self, recipe: RecipeLike) -> Measured | None:
         """The point where the store holds all of it, else None; nothing is built or measured."""

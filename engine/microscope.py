@@ -82,7 +82,7 @@ def _same_weight(variant: nn.Module, name: str) -> Tensor | None:
         found = getattr(variant.get_submodule(path), attribute)
     except AttributeError:
         return None
-    return cast("Tensor", found).detach().float().cpu() if isinstance(found, Tensor) else None
+    return found.detach().float().cpu() if isinstance(found, Tensor) else None
 
 
 def _histogram(weight: Tensor, edges: Tensor) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from engine.catalogue import method_named
 from engine.edit.surgery import structural_copy
-from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError
+from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError, shown
 from engine.method import Context, Method
 from engine.metrics.record import pick_device
 from engine.workload import Workload
@@ -39,6 +40,8 @@ class Recipe:
             raise MalformedRecipe(
                 "a recipe must be a JSON list of [method, {{coefficient: value}}]: {why}", why=error
             ) from error
+        if not isinstance(data, list):
+            raise MalformedRecipe("a recipe must be a list of steps, got {got}", got=shown(data))
         return Recipe.of(data)
 
     @staticmethod
@@ -107,8 +110,7 @@ class Recipe:
             if not step.neutral:
                 model = _edited(index, step, model, here)
             if "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
-                trained = structural_copy(model)
-                context.memo.once(self._stage(index + 1), lambda trained=trained: trained)
+                context.memo.once(self._stage(index + 1), partial(structural_copy, model))
         _check_runs(model, context)
         return model.eval()
 
@@ -132,24 +134,19 @@ def _step(index: int, item: object) -> Method:
         item = [item, {}]
     if not isinstance(item, list | tuple) or not 1 <= len(item) <= 2:
         raise MalformedRecipe(
-            "step {index} must be [method, {{coefficient: value}}], got {got}", index=index, got=_short(item)
+            "step {index} must be [method, {{coefficient: value}}], got {got}", index=index, got=shown(item)
         )
     name, values = item[0], item[1] if len(item) == 2 else {}
     if not isinstance(values, Mapping):
         raise MalformedRecipe(
-            "step {index} must hold its coefficients as an object, got {got}", index=index, got=_short(values)
+            "step {index} must hold its coefficients as an object, got {got}", index=index, got=shown(values)
         )
     rest = {str(k): v for k, v in values.items() if k != "form"}
     form = values.get("form", "")
     kind = method_named(name)
-    if form == "" and "form" in values:
+    if not form and "form" in values:
         form = " "  # an empty name is a wrong name, not a wish for the default
     return kind(form, rest)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.Module:

@@ -6,14 +6,14 @@ import json
 import multiprocessing
 import os
 import threading
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
 
 from engine.errors import Cancelled, InvalidInput, SecateurError
 from engine.measurement import Measurer
 from engine.method import Channel
-from engine.metrics.record import Protocol
+from engine.metrics.record import Protocol, torch_threads
 from engine.microscope import training_seconds, view_weights
 from engine.recipe import Recipe
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
@@ -73,8 +73,8 @@ class _Journal(MemoryStore):
 def protocol_of(text: str) -> Protocol:
     """The protocol in a job."""
     plain = json.loads(text)
-    known = {f.name for f in fields(Protocol)}
-    return Protocol(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k in known})
+    plain["batches"] = tuple(plain["batches"])
+    return Protocol(**plain)
 
 
 @lru_cache(maxsize=KEPT_WORKLOADS)
@@ -129,12 +129,13 @@ def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
 
 def _result(job: Job, measurer: Measurer) -> dict[str, object]:
     recipe = Recipe.parse(job.recipe)
-    if job.kind == "price":
-        return {"seconds": training_seconds(recipe, measurer.context)}
-    if job.kind == "weights":
+    if job.kind == "point":
+        return measurer.measure(recipe).to_dict()
+    with torch_threads(measurer.protocol.threads):
+        if job.kind == "price":
+            return {"seconds": training_seconds(recipe, measurer.context)}
         variant = recipe.apply_in(measurer.context)
         return asdict(view_weights(measurer.context.original, variant, job.layer))
-    return measurer.measure(recipe).to_dict()
 
 
 def warm_up() -> None:

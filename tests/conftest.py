@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.devices import CUDA
+
+settings.register_profile("secateur", deadline=None, derandomize=True, database=None, max_examples=80)
+settings.load_profile("secateur")
 
 QUIET_ROOMS = {"contract", "engine", "methods"}
 

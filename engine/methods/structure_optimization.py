@@ -96,6 +96,8 @@ class StructureOptimization(Method):
             rank, (m, n) = rank_of(self.number("rank"), weight), matrix(weight).shape
             if rank * (m + n) < m * n:
                 basis = context.once(("right_basis", f"{path}.weight"), partial(right_basis, weight))[:, :rank]
+                if layer is model:
+                    return factored(layer, basis)
                 replace_module(model, path, factored(layer, basis))
         return model
 

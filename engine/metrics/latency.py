@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.method import Channel
-from engine.metrics.record import Estimate, Protocol
+from engine.metrics.record import Estimate, Protocol, torch_threads
 
 RESAMPLES = 400
 NARROW = 0.02  # half the width of the ratio's interval, as a share of the ratio
@@ -80,15 +80,14 @@ def _runner(model: nn.Module, inputs: Tensor) -> Callable[[], float]:
 @contextmanager
 def _quiet(original: nn.Module, variant: nn.Module, threads: int) -> Iterator[None]:
     modes = original.training, variant.training
-    collecting, before = gc.isenabled(), torch.get_num_threads()
+    collecting = gc.isenabled()
     original.eval()
     variant.eval()
     gc.disable()
-    torch.set_num_threads(threads)
     try:
-        yield
+        with torch_threads(threads):
+            yield
     finally:
-        torch.set_num_threads(before)
         if collecting:
             gc.enable()
         original.train(modes[0])

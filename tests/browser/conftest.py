@@ -100,9 +100,11 @@ class Server:
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests; without one they fail, for a skipped test would look like a passed one."""
     try:
-        path = find_chromium()
+        path, missing = find_chromium(), ""
     except BrowserMissingError as error:
-        pytest.fail(str(error), pytrace=False)
+        path, missing = "", str(error)
+    if missing:  # told outside of the handler, for pytest would print both errors
+        pytest.fail(missing, pytrace=False)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
         yield chromium

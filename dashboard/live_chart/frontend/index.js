@@ -56,7 +56,7 @@ class Chart {
   }
 
   async drawWanted() {
-    while (this.wanted && this.node.isConnected) {
+    while (this.wanted) {
       const data = this.wanted;
       this.wanted = null;
       await this.draw(data);
@@ -66,7 +66,7 @@ class Chart {
   async draw({ figure, library, name, height, alt }) {
     const { node } = this;
     this.Plotly = await loadPlotly(library);
-    if (!node.isConnected) return;
+    if (!node.isConnected) return; // taken away while the library was on its way
     this.name = name;
     node.style.height = `${height}px`;
     this.describeNode(alt);

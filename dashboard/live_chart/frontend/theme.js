@@ -38,8 +38,10 @@ export function fillColors(json, color) {
 /** What a template may still decide. */
 const DEFAULTS = {
   font: { size: 13 },
-  xaxis: { automargin: true },
-  yaxis: { automargin: true },
+  margin: { l: 8, r: 8, t: 40, b: 8 },
+  title: { x: 0, xanchor: "left" }, // in the middle it would lie under the buttons of a narrow chart
+  xaxis: { automargin: true, spikethickness: 1 },
+  yaxis: { automargin: true, spikethickness: 1 },
 };
 
 /** What the theme decides over any template; only a figure's own layout stands above it. */
@@ -51,6 +53,7 @@ function themeLayout(node, color) {
     color: text,
     gridcolor: grid,
     linecolor: border,
+    spikecolor: muted,
     tickcolor: border,
     tickfont: { color: muted },
     zerolinecolor: border,

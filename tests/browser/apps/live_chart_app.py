@@ -33,7 +33,6 @@ def figure(points: int) -> go.Figure:
         title="Accuracy over amount",
         xaxis={"title": "amount", "range": [-0.05, 1.05]},
         yaxis={"title": "accuracy", "range": [0, 1.1]},
-        margin={"l": 8, "r": 8, "t": 48, "b": 8},
     )
 
 

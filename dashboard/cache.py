@@ -1,0 +1,53 @@
+"""What all visitors share: the only file with caches. Arguments are strings and numbers."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+import streamlit as st
+
+from engine import Protocol, Recipe, Runner, SecateurError, Workload, count_things, layer_names, open_store
+from sample_models import load
+
+STORE = "SECATEUR_STORE"  # in the environment: the URL of the store
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def workload(model: str) -> Workload:
+    """A sample model with its data."""
+    return load(model)
+
+
+@lru_cache(maxsize=1)
+def runner() -> Runner:
+    """The queue and its worker, one for the server."""
+    return Runner(open_store(os.environ.get(STORE)))
+
+
+def stop() -> None:
+    """Stop the worker, where one was started."""
+    if runner.cache_info().currsize:
+        runner().close()
+        runner.cache_clear()
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def protocol() -> Protocol:
+    """How this server measures."""
+    return Protocol.here()
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def things(model: str, recipe: str, index: int) -> tuple[int | None, str]:
+    """How many layers or nodes a step of a recipe acts on, or None and why it cannot act."""
+    try:
+        return count_things(workload(model), Recipe.parse(recipe), index), ""
+    except SecateurError as error:
+        return None, str(error)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def layers(model: str) -> list[str]:
+    """The names of a model's weights."""
+    return layer_names(workload(model))

@@ -1,0 +1,251 @@
+"""Numbers to figures: first a frozen record, then the picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import plotly.graph_objects as go
+
+from dashboard.live_chart import MUTED, TEXT, theme_color
+from dashboard.words import quantity, t, title
+from engine import Estimate, available_methods
+
+# Okabe and Ito's colours, told apart by everybody; a method has the same one everywhere.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A6761D")
+LABELS = {
+    "parameters": "Parameters",
+    "nonzero": "Parameters that are not zero",
+    "multiply_adds": "Multiply-adds for one example",
+    "size_bytes": "Size in MB",
+    "latency_ms": "Latency in ms, batch of 1",
+    "latency_ms_64": "Latency in ms, batch of 64",
+}
+SCALE = {"size_bytes": 1e-6}
+
+
+def method_colour(name: str) -> str:
+    """The colour of a method."""
+    names = sorted(available_methods())
+    return OKABE_ITO[names.index(name) % len(OKABE_ITO)]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One measured point: the coefficient's value, the place, and both intervals."""
+
+    value: float
+    x: float
+    x_low: float
+    x_high: float
+    y: float
+    y_low: float
+    y_high: float
+    hover: str
+
+
+@dataclass(frozen=True)
+class CurveData:
+    """All that the tradeoff chart shows.
+
+    points      of the curve, by rising coefficient
+    here        the current recipe, original the model before it; None while they are not measured
+    span        the range of the coefficient, where it is the horizontal axis
+    """
+
+    name: str
+    x: str
+    score: str
+    colour: str
+    points: tuple[CurvePoint, ...]
+    here: CurvePoint | None
+    original: CurvePoint | None
+    chance: float
+    span: tuple[float, float] | None
+
+
+def figures_of(result: Mapping[str, object], side: str) -> dict[str, Estimate]:
+    """One side of a measured point, from plain data."""
+    plain = cast("Mapping[str, Mapping[str, object]]", result[side])
+    return {name: Estimate(**cast("dict[str, object]", e)) for name, e in plain.items()}  # type: ignore[arg-type]
+
+
+def curve_point(result: Mapping[str, object], x: str, value: float, side: str = "variant") -> CurvePoint | None:
+    """A measured point on the chart; None where its accuracy or place is missing."""
+    figures = figures_of(result, side)
+    y, place = figures["accuracy"], figures.get(x)
+    if place is None:
+        place = Estimate(value, value, value, 1, "")
+    if None in (y.value, place.value):
+        return None
+    k = SCALE.get(x, 1.0)
+    xs = [k * cast("float", v) for v in (place.value, place.low, place.high)]
+    ys = [cast("float", v) for v in (y.value, y.low, y.high)]
+    hover = _hover(figures, cast("Mapping[str, object]", result["protocol"]))
+    return CurvePoint(value, xs[0], xs[1], xs[2], ys[0], ys[1], ys[2], hover)
+
+
+def _hover(figures: Mapping[str, Estimate], protocol: Mapping[str, object]) -> str:
+    y, ms = figures["accuracy"], figures["latency_ms"]
+    low, high = (quantity(cast("float", v), y.unit) for v in (y.low, y.high))
+    lines = [f"{quantity(cast('float', y.value), y.unit)} ({low} to {high}), n = {y.n:,}"]
+    for name in ("parameters", "nonzero", "multiply_adds", "size_bytes"):
+        e = figures[name]
+        lines.append(
+            f"{quantity(e.value, e.unit)} {title(name)}" if e.value is not None else f"{title(name)}: {e.reason}"
+        )
+    if ms.value is not None and ms.low is not None and ms.high is not None:
+        lines.append(f"{quantity(ms.value, 'ms')} ({ms.low:.3g} to {ms.high:.3g}) at batch 1")
+    lines.append(
+        t(
+            "{device}, {threads} threads, torch {version}",
+            device=protocol["device"],
+            threads=protocol["threads"],
+            version=protocol["torch_version"],
+        )
+    )
+    return "<br>".join(lines)
+
+
+def curve_chart(data: CurveData) -> go.Figure:
+    """The tradeoff chart: curve with its band, original, chance, and the current recipe."""
+    figure = go.Figure()
+    _add_band(figure, data)
+    placed = [p for p in data.points if p]
+    figure.add_scatter(
+        x=[p.x for p in placed], y=[p.y for p in placed], customdata=[p.value for p in placed],
+        mode="lines+markers", name=title(data.name), hovertext=[p.hover for p in placed],
+        hovertemplate=f"<b>{title(data.name)} = %{{customdata:.4g}}</b><br>%{{hovertext}}<extra></extra>",
+        line={"color": data.colour, "width": 2}, marker={"size": 7, "color": data.colour},
+        error_x=_errors(placed, data),
+    )  # fmt: skip
+    if data.original is not None:
+        _add_single(figure, data.original, t("original"), {"size": 13, "color": MUTED, "symbol": "diamond"})
+        figure.add_hline(y=data.original.y, line={"color": MUTED, "width": 1, "dash": "dash"})
+    if data.here is not None:
+        ring = {"size": 17, "color": data.colour, "line": {"color": TEXT, "width": 2}}
+        _add_single(figure, data.here, t("this recipe"), ring)
+    figure.add_hline(y=data.chance, line={"color": MUTED, "width": 1, "dash": "dot"})
+    figure.add_annotation(
+        x=1, xref="paper", y=data.chance, yanchor="bottom", xanchor="right", showarrow=False, text=t("chance"),
+        font={"color": MUTED, "size": 12},
+    )  # fmt: skip
+    figure.update_layout(_layout(data))
+    return figure
+
+
+def _add_band(figure: go.Figure, data: CurveData) -> None:
+    ordered = sorted(data.points, key=lambda p: p.x)
+    if len(ordered) < 2:
+        return
+    figure.add_scatter(
+        x=[p.x for p in ordered] + [p.x for p in reversed(ordered)],
+        y=[p.y_high for p in ordered] + [p.y_low for p in reversed(ordered)],
+        fill="toself", fillcolor=_faint(data.colour), line={"width": 0}, mode="lines", hoverinfo="skip",
+        name=t("95 % interval"), showlegend=True,
+    )  # fmt: skip
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
+
+
+def _errors(points: Sequence[CurvePoint], data: CurveData) -> dict[str, object] | None:
+    if not data.x.startswith("latency"):
+        return None
+    return {
+        "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": data.colour,
+        "array": [p.x_high - p.x for p in points], "arrayminus": [p.x - p.x_low for p in points],
+    }  # fmt: skip
+
+
+def _add_single(figure: go.Figure, point: CurvePoint, name: str, marker: dict[str, object]) -> None:
+    figure.add_scatter(
+        x=[point.x], y=[point.y], mode="markers", name=name, marker=marker, hovertext=[point.hover],
+        hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",
+        error_y={"type": "data", "symmetric": False, "array": [point.y_high - point.y], "arrayminus": [point.y - point.y_low], "color": MUTED, "thickness": 1.5, "width": 4},
+    )  # fmt: skip
+
+
+def _layout(data: CurveData) -> dict[str, object]:
+    axis: dict[str, object] = {"title": {"text": t(LABELS.get(data.x, title(data.name)))}}
+    if data.span is not None:
+        low, high = data.span
+        margin = 0.03 * (high - low or 1)
+        axis["range"] = [low - margin, high + margin]
+    elif data.original is not None:
+        furthest = max([data.original.x, *(p.x for p in data.points)])
+        axis["range"] = [0, 1.06 * furthest]
+    vertical: dict[str, object] = {"title": {"text": t(data.score)}}
+    if data.score == "accuracy":
+        vertical |= {"tickformat": ".0%", "range": [0, 1.03]}
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    return {
+        "xaxis": axis,
+        "yaxis": vertical,
+        "legend": legend,
+        "margin": {"l": 56, "r": 12, "t": 36, "b": 48},
+        "uirevision": f"{data.x} {data.name}",
+    }
+
+
+@dataclass(frozen=True)
+class WeightsData:
+    """The weights of one layer before and after: bins, counts and pairs (w, f(w))."""
+
+    edges: tuple[float, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    curve: tuple[tuple[float, float], ...]
+    colour: str
+
+    @property
+    def middles(self) -> list[float]:
+        """The middle of each bin."""
+        return [(a + b) / 2 for a, b in zip(self.edges, self.edges[1:], strict=False)]
+
+
+def histogram_chart(data: WeightsData) -> go.Figure:
+    """How many weights have which size, before and after."""
+    figure = go.Figure()
+    for name, counts, colour, fill in (
+        (t("before"), data.before, MUTED, theme_color("muted", 0.25)),
+        (t("after"), data.after, data.colour, _faint(data.colour)),
+    ):
+        if counts:
+            figure.add_scatter(
+                x=data.middles, y=list(counts), name=name, mode="lines", line={"color": colour, "width": 1.5, "shape": "hvh"},
+                fill="tozeroy", fillcolor=fill, hovertemplate=f"{name}: %{{y:,}} weights near %{{x:.3g}}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(
+        xaxis={"title": {"text": t("weight")}}, yaxis={"title": {"text": t("how many, log scale")}, "type": "log"},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}, margin={"l": 56, "r": 12, "t": 36, "b": 48}, uirevision="histogram",
+    )  # fmt: skip
+    return figure
+
+
+def transfer_chart(data: WeightsData) -> go.Figure:
+    """What became of each weight: w against f(w), beside the line of no change."""
+    figure = go.Figure()
+    if data.curve:
+        ends = [data.curve[0][0], data.curve[-1][0]]
+        figure.add_scatter(
+            x=ends,
+            y=ends,
+            mode="lines",
+            name=t("no change"),
+            line={"color": MUTED, "width": 1, "dash": "dash"},
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=[w for w, _ in data.curve], y=[f for _, f in data.curve], mode="markers", name="f(w)",
+            marker={"color": data.colour, "size": 4}, hovertemplate="w = %{x:.4g}<br>f(w) = %{y:.4g}<extra></extra>",
+        )  # fmt: skip
+    figure.add_hline(y=0, line={"color": MUTED, "width": 0.5})
+    figure.update_layout(
+        xaxis={"title": {"text": t("weight w before")}}, yaxis={"title": {"text": t("weight f(w) after")}},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}, margin={"l": 56, "r": 12, "t": 36, "b": 48}, uirevision="transfer",
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,106 @@
+"""Coefficients as widgets: the only place that knows sliders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import streamlit as st
+
+from dashboard.words import t, title
+from engine import Coefficient
+
+FINE = 200  # values that a slider can hold apart
+Change = Callable[[object], None]
+
+
+def series(coefficient: Coefficient, current: float) -> list[float]:
+    """The stops of a slider over several powers of ten: 1, 2, 5, 10, ..., with the current value among them."""
+    whole = coefficient.kind == "count"
+    stops = {current, coefficient.low, coefficient.high}
+    for exponent in range(-7, 7):
+        for digit in (1, 2, 5):
+            value = float(f"{digit}e{exponent}")
+            if coefficient.low <= value <= coefficient.top and not (whole and value < 1):
+                stops.add(value)
+    return sorted(cast("list[float]", [int(s) if whole else s for s in stops]))
+
+
+def spread(coefficient: Coefficient) -> bool:
+    """Whether the range spans powers of ten."""
+    if coefficient.kind == "count":
+        return coefficient.high - coefficient.low > FINE
+    return coefficient.scale == "log"
+
+
+def widget(
+    coefficient: Coefficient, value: object, key: str, change: Change, things: int | None, names: list[str]
+) -> None:
+    """The widget of one coefficient.
+
+    things    how many layers or nodes there are, where the coefficient is a share of them: then it counts
+    names     of the model's layers, to choose from
+    """
+
+    def changed() -> None:
+        change(st.session_state[key])
+
+    label = f"{title(coefficient.name)}, {coefficient.unit}" if coefficient.unit else title(coefficient.name)
+    note = t(coefficient.help)
+    if coefficient.kind == "choice":
+        st.session_state[key] = value
+        st.segmented_control(label, coefficient.choices, key=key, help=note, on_change=changed, required=True)
+    elif coefficient.kind == "layers":
+        st.session_state[key] = list(cast("tuple[str, ...]", value))
+        st.multiselect(label, sorted({*names, *cast("tuple[str, ...]", value)}), key=key, help=note, on_change=changed)
+    elif coefficient.counts and things is not None and things > 1:
+        _count_slider(coefficient, cast("float", value), key, change, things)
+    elif spread(coefficient):
+        stops = series(coefficient, cast("float", value))
+        st.session_state[key] = value
+        st.select_slider(label, stops, key=key, help=note, on_change=changed, format_func=lambda v: f"{v:g}")
+    else:
+        _slider(coefficient, cast("float", value), key, changed, label)
+
+
+def _slider(coefficient: Coefficient, value: float, key: str, changed: Callable[[], None], label: str) -> None:
+    whole = coefficient.kind == "count"
+    step: float = 1 if whole else 0.01
+    top = coefficient.high - step if coefficient.below else coefficient.high
+    st.session_state[key] = int(value) if whole else min(float(value), top)
+    low, high = (int(coefficient.low), int(top)) if whole else (float(coefficient.low), float(top))
+    form = "%d" if whole else "%.2f"
+    st.slider(label, low, high, key=key, step=step, format=form, help=t(coefficient.help), on_change=changed)
+
+
+def kept_of(amount: float, things: int) -> int:
+    """How many of n stay where a share is removed; at least one."""
+    return max(1, things - round(amount * things))
+
+
+def amount_of(kept: int, things: int) -> float:
+    """The share that is removed where so many of n stay."""
+    return round((things - kept) / things, 6)
+
+
+def _count_slider(coefficient: Coefficient, amount: float, key: str, change: Change, things: int) -> None:
+    def changed() -> None:
+        change(amount_of(st.session_state[key], things))
+
+    st.session_state[key] = kept_of(amount, things)
+    label = t("{things} kept, of {n}", things=title(coefficient.counts), n=f"{things:,}")
+    help_text = t("{name} = {amount}: {help}", name=coefficient.name, amount=f"{amount:g}", help=t(coefficient.help))
+    st.slider(label, 1, things, key=key, step=1, help=help_text, on_change=changed)
+
+
+def grid(coefficient: Coefficient, value: float, things: int | None) -> list[float]:
+    """The values that the page's curve takes: every count where there are few, else eleven over the range."""
+    if coefficient.counts and things is not None and 1 < things <= 24:
+        return [amount_of(kept, things) for kept in range(things, 0, -1)]
+    if spread(coefficient):
+        stops = [s for s in series(coefficient, value) if s <= max(4 * value, 10 * coefficient.low, 20)]
+        stops = stops if coefficient.kind == "count" else series(coefficient, value)
+        return stops[:: -(-len(stops) // 11)]
+    span = coefficient.high - coefficient.low
+    points = 11 if coefficient.kind != "count" else min(11, int(span) + 1)
+    return cast("list[float]", coefficient.grid(points))

@@ -1,0 +1,153 @@
+"""What a view wants measured, in which order, and what that will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard import cache, forms, state
+from dashboard.state import View
+from engine import Job, Recipe, Sweep
+
+FEW_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of the curve, coarse ones first.
+
+    mark         names the curve, whatever value the varied coefficient has just now
+    trainings    how many of its points train
+    """
+
+    name: str
+    values: list[float]
+    recipes: list[Recipe]
+    mark: str
+    trainings: int
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The jobs of one view.
+
+    price     of its trainings, None where it has none
+    """
+
+    original: Job
+    here: Job
+    price: Job | None
+    weights: Job | None
+    curve: Curve | None
+    points: list[Job]
+
+
+def wishes_of(view: View) -> Wishes:
+    """Everything that a view wants to know."""
+    workload, protocol = cache.workload(view.model), cache.protocol()
+    recipe, curve = view.active, curve_of(view)
+
+    def job(kind: str, of: Recipe, layer: str = "") -> Job:
+        return Job.of(kind, workload, of, protocol, layer)
+
+    names = cache.layers(view.model)
+    layer = view.layer if view.layer in names else (names[0] if names else "")
+    return Wishes(
+        original=job("point", Recipe()),
+        here=job("point", recipe),
+        price=job("price", recipe) if recipe.trains else None,
+        weights=job("weights", recipe, layer) if layer else None,
+        curve=curve,
+        points=[job("point", r) for r in curve.recipes] if curve else [],
+    )
+
+
+def curve_of(view: View) -> Curve | None:
+    """The curve of the coefficient that was touched last, among the active steps."""
+    if view.active_vary is None:
+        return None
+    index, name = view.active_vary
+    step = view.active.step(index)
+    coefficient = step.coefficient(name)
+    count = cache.things(view.model, str(view.active), index)[0] if coefficient.counts else None
+    value = step.number(name)
+    grid = forms.grid(coefficient, value, count)
+    recipes = Sweep(view.active, (index, name), tuple(sorted(grid))).recipes()
+    values = [recipe.step(index).number(name) for recipe in recipes]
+    mark = f"{view.model} {view.active.vary(index, name, min(values))} {index}.{name}"
+    return Curve(name, values, recipes, mark, _trainings(recipes, index))
+
+
+def _trainings(recipes: list[Recipe], index: int) -> int:
+    """How many points of a curve train for themselves: none where only steps after the last training vary."""
+    last = max((i for r in recipes for i, s in enumerate(r) if "training" in s.how.needs), default=-1)
+    return sum(r.trains for r in recipes) if index <= last else 0
+
+
+def curve_seconds(curve: Curve, view: View, training_s: float, point_s: float) -> float:
+    """About how long a curve takes: its trainings, scaled by their steps, and measuring each point."""
+    now = _steps(view.active)
+    trained = sum(_steps(r) for r in curve.recipes) / now if now and curve.trainings else 0
+    return trained * training_s + len(curve.recipes) * point_s
+
+
+def _steps(recipe: Recipe) -> int:
+    return sum(s.whole("steps") for s in recipe if "training" in s.how.needs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be asked of the queue now, and what waits for a word of the reader.
+
+    jobs            in order of urgency
+    ask_point, ask_curve    seconds that a press of the button costs, None where nothing is asked
+    """
+
+    jobs: list[Job]
+    ask_point: float | None = None
+    ask_curve: float | None = None
+
+
+def plan(view: View, wishes: Wishes) -> Plan:
+    """What to measure at once, and what to ask first because it takes more than a few seconds."""
+    queue = cache.runner()
+    jobs = [wishes.original]
+    seconds = 0.0
+    if wishes.price is not None:
+        jobs.append(wishes.price)
+        priced = queue.outcome(wishes.price)
+        if priced.status in ("waiting", "running"):
+            return Plan(jobs + ([wishes.here] if _known(wishes.here) else []))
+        seconds = float(priced.result.get("seconds", 0.0))  # type: ignore[arg-type]
+    here_mark = f"{view.model} {view.active}"
+    known = _known(wishes.here)
+    if seconds > FEW_SECONDS and not known and not state.marked("paid", here_mark):
+        return Plan([*jobs, *_agreed(view, wishes)], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
+    jobs += [wishes.here, *([wishes.weights] if wishes.weights else [])]
+    return Plan([*jobs, *_agreed(view, wishes, seconds)], ask_curve=_asked(view, wishes, seconds))
+
+
+def _known(job: Job) -> bool:
+    return cache.runner().outcome(job).status in ("done", "failed")
+
+
+def _agreed(view: View, wishes: Wishes, training_s: float = 0.0) -> list[Job]:
+    """The curve's points, where they are free, cheap or paid for, and nobody stopped them."""
+    curve = wishes.curve
+    if curve is None or state.marked("stopped", curve.mark) or _asked(view, wishes, training_s) is not None:
+        return []
+    return list(wishes.points)
+
+
+def _asked(view: View, wishes: Wishes, training_s: float) -> float | None:
+    curve = wishes.curve
+    if curve is None or not curve.trainings or state.marked("paid", curve.mark) or all(map(_known, wishes.points)):
+        return None
+    seconds = curve_seconds(curve, view, training_s, point_seconds(wishes))
+    return seconds if seconds > FEW_SECONDS else None
+
+
+def point_seconds(wishes: Wishes) -> float:
+    """How long one point of this curve took so far, without its training."""
+    spent = [cache.runner().outcome(job).seconds for job in [wishes.original, *wishes.points]]
+    known = [s for s in spent if s > 0]
+    return sum(known) / len(known) if known else 1.0

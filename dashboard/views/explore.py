@@ -1,0 +1,192 @@
+"""Explore: pick a model, move a slider, see what it loses and gains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import streamlit as st
+
+from dashboard import cache, measuring, state
+from dashboard.charts import CurveData, curve_chart, curve_point, method_colour
+from dashboard.live_chart import live_chart
+from dashboard.measuring import Plan, Wishes
+from dashboard.state import AXES, View
+from dashboard.views import figures, recipe, weights
+from dashboard.words import duration, t, title
+from engine import Outcome
+
+POLL_S = 0.4
+AXIS_LABELS = {
+    "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
+    "latency_ms": "latency, batch 1", "latency_ms_64": "latency, batch 64",
+}  # fmt: skip
+
+
+def show() -> None:
+    """Draw the page."""
+    view = state.begin()
+    with st.sidebar:
+        recipe.show(view)
+    _model(view)
+    if state.complaint():
+        st.error(state.complaint(), icon=":material/error:")
+    wishes = measuring.wishes_of(view)
+    plan = measuring.plan(view, wishes)
+    cache.runner().want(state.owner(), plan.jobs)
+    busy = any(o.status in ("waiting", "running") for o in map(cache.runner().outcome, plan.jobs))
+    st.fragment(_results, run_every=POLL_S if busy else None)(busy)
+
+
+def _model(view: View) -> None:
+    workload = cache.workload(view.model)
+    about, splits = workload.about, workload.splits
+    st.title(about.get("title", workload.name), anchor=False)
+    st.markdown(about.get("what", ""))
+    with st.expander(t("About this model and its data"), key="about"):
+        rows = {
+            "Task": title(workload.task.name),
+            "Data": about.get("data", ""),
+            "Licence": about.get("licence", ""),
+            "Examples": ", ".join(f"{n:,} {part}" for part, n in splits.items()),
+            "Classes": ", ".join(workload.classes),
+            "Trained": about.get("trained", ""),
+            "Known to confuse": about.get("confuses", ""),
+        }
+        st.markdown("\n".join(f"- **{t(name)}**: {text}" for name, text in rows.items() if text))
+
+
+def _results(was_busy: bool) -> None:
+    """Everything that is measured: runs again and again while the queue is at work."""
+    view = state.view()
+    wishes = measuring.wishes_of(view)
+    plan = measuring.plan(view, wishes)
+    queue = cache.runner()
+    queue.want(state.owner(), plan.jobs)
+    outcomes = {job.key: queue.outcome(job) for job in [*plan.jobs, wishes.original, wishes.here, *wishes.points]}
+    figures.show(wishes, outcomes, waits=plan.ask_point is not None)
+    _questions(view, wishes, plan)
+    with st.container(border=True, key="tradeoff"):
+        _tradeoff(view, wishes, outcomes)
+    _progress(wishes, plan, outcomes)
+    weights.show(view, wishes)
+    busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.jobs)
+    if busy != was_busy:
+        st.rerun()
+
+
+def _tradeoff(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
+    name = wishes.curve.name if wishes.curve else "coefficient"
+    labels = {"coefficient": title(name), **AXIS_LABELS}
+
+    def changed() -> None:
+        state.show(replace(state.view(), x=st.session_state["axis"]))
+
+    st.session_state["axis"] = view.x
+    st.segmented_control(
+        t("Horizontal axis"), AXES, key="axis", on_change=changed, required=True, format_func=lambda a: t(labels[a])
+    )
+    data = curve_data(view, wishes, outcomes)
+    picked = live_chart(curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick)
+    del picked  # read in the callback
+
+
+def _pick() -> None:
+    """A click on a point of the curve sets the coefficient to that point's value."""
+    picked = st.session_state["curve"].get("picked")
+    view = state.view()
+    value = picked.get("customdata") if isinstance(picked, dict) else None
+    if view.vary is not None and isinstance(value, int | float):
+        index, name = view.vary
+        recipe.change_coefficient(index, name, value)
+
+
+def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> CurveData:
+    """What the tradeoff chart shows just now."""
+    curve, vary = wishes.curve, view.active_vary
+    values = curve.values if curve else []
+    found = [
+        curve_point(outcomes[job.key].result, view.x, value)
+        for value, job in zip(values, wishes.points, strict=True)
+        if outcomes[job.key].status == "done"
+    ]
+    workload = cache.workload(view.model)
+    here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
+    step = view.active.step(vary[0]) if vary else None
+    value = step.number(vary[1]) if step and vary else 0.0
+    neutral = _neutral_value(view)
+    return CurveData(
+        name=curve.name if curve else "recipe",
+        x=view.x,
+        score=workload.task.scores,
+        colour=method_colour(step.name) if step else "#0072B2",
+        points=tuple(sorted((p for p in found if p), key=lambda p: p.value)),
+        here=curve_point(here.result, view.x, value) if here.status == "done" else None,
+        original=curve_point(original.result, view.x, neutral) if original.status == "done" else None,
+        chance=cast("float", original.result.get("chance", 0.0)),
+        span=(min(values), max(values)) if view.x == "coefficient" and values else None,
+    )
+
+
+def _neutral_value(view: View) -> float:
+    """Where the original stands on the coefficient's own axis: at the value that changes nothing."""
+    if view.active_vary is None:
+        return 0.0
+    index, name = view.active_vary
+    step = view.active.step(index)
+    still = step.how.neutral or {}
+    value = still.get(name, step.coefficient(name).low)
+    return float(cast("float", value))
+
+
+def _in_words(data: CurveData) -> str:
+    if not data.points:
+        return t("Tradeoff chart; no point is measured yet")
+    best, worst = max(p.y for p in data.points), min(p.y for p in data.points)
+    return t(
+        "Tradeoff chart: {score} from {worst:.3f} to {best:.3f} over {n} values of {name}",
+        score=data.score, worst=worst, best=best, n=len(data.points), name=title(data.name),
+    )  # fmt: skip
+
+
+def _questions(view: View, wishes: Wishes, plan: Plan) -> None:
+    """What takes more than a few seconds is asked first, with its price."""
+    with st.container(horizontal=True, key="questions"):
+        if plan.ask_point is not None:
+            label = t("Train and measure this recipe, {time}", time=duration(plan.ask_point))
+            st.button(
+                label, key="pay-point", type="primary", icon=":material/play_arrow:",
+                on_click=lambda: state.mark("paid", f"{view.model} {view.active}"),
+            )  # fmt: skip
+        if plan.ask_curve is not None and wishes.curve is not None:
+            curve = wishes.curve
+            label = t("Measure the curve: {n} trainings, {time}", n=curve.trainings, time=duration(plan.ask_curve))
+            st.button(
+                label, key="pay-curve", icon=":material/show_chart:", on_click=lambda: state.mark("paid", curve.mark)
+            )
+
+
+def _progress(wishes: Wishes, plan: Plan, outcomes: dict[str, Outcome]) -> None:
+    """How far the curve is, with a button to stop it or to go on."""
+    curve = wishes.curve
+    if curve is None:
+        return
+    states = [outcomes[job.key].status for job in wishes.points]
+    done, asked = sum(s in ("done", "failed") for s in states), plan.ask_curve is not None
+    failed = [outcomes[j.key].error for j in wishes.points if outcomes[j.key].status == "failed"]
+    if failed:
+        text = t("{n} points could not be measured: {why}", n=len(failed), why=failed[0])
+        st.warning(text, icon=":material/warning:")
+    if done == len(states) or asked:
+        return
+    stopped = state.marked("stopped", curve.mark)
+    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
+        left = duration((len(states) - done) * measuring.point_seconds(wishes))
+        text = t("{done} of {n} points, {left} to go", done=done, n=len(states), left=left)
+        if stopped:
+            text = t("Stopped at {done} of {n} points; what was measured is kept.", done=done, n=len(states))
+        st.progress(done / len(states), text=text)
+        if stopped:
+            st.button(t("Go on"), key="go-on", on_click=lambda: state.mark("stopped", curve.mark, on=False))
+        else:
+            st.button(t("Cancel"), key="cancel", on_click=lambda: state.mark("stopped", curve.mark))

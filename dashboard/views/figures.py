@@ -1,0 +1,97 @@
+"""The row of six figures, each with its interval and its change against the original."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, cast
+
+import streamlit as st
+
+from dashboard import cache
+from dashboard.charts import figures_of
+from dashboard.measuring import Wishes
+from dashboard.words import change, interval, quantity, share, t
+from engine import Estimate, Outcome
+
+Colour: TypeAlias = Literal["off", "inverse", "normal"]
+
+# name, label, whether less of it is better
+FIGURES = (
+    ("parameters", "Parameters", True),
+    ("nonzero", "Not zero", True),
+    ("multiply_adds", "Multiply-adds", True),
+    ("size_bytes", "Size", True),
+    ("latency_ms", "Latency", True),
+    ("accuracy", "Accuracy", False),
+)
+
+
+def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
+    """Draw the six figures of the current recipe, or what is known of them so far.
+
+    waits    the recipe waits for a word of the reader, since it takes long
+    """
+    here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
+    if here.status == "failed":
+        st.error(here.error, icon=":material/error:")
+    before = figures_of(original.result, "original") if original.status == "done" else {}
+    after = figures_of(here.result, "variant") if here.status == "done" else {}
+    if after:
+        before = figures_of(here.result, "original")
+    note = _protocol(here if after else original)
+    with st.grid(min_column_width=150, key="figures", gap="small"):
+        for name, label, less in FIGURES:
+            text = "" if waits or here.status == "failed" else _so_far(wishes, name)
+            _figure(t(label), after.get(name), before.get(name), less, (text, note, _more(name, after)))
+
+
+def _figure(
+    label: str, after: Estimate | None, before: Estimate | None, less: bool, notes: tuple[str, str, str]
+) -> None:
+    waiting, protocol, more = notes
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        if after is None:
+            st.metric(label, waiting or "–", help=protocol)
+            st.caption(t("original {value}", value=_value(before)) if before else " ")
+            return
+        delta = change(before, after) if before is not None else None
+        still = delta is not None and delta.lstrip("+-").startswith(("0.0 %", "0.0 points"))
+        colour: Colour = "off" if still else "inverse" if less else "normal"
+        st.metric(
+            label, _value(after), delta=delta, delta_color=colour, delta_arrow="off" if still else "auto",
+            help=t("Against the original's {value}. {protocol}", value=_value(before) if before else "?", protocol=protocol),
+        )  # fmt: skip
+        st.caption(f"{interval(after)}{more}")
+
+
+def _value(estimate: Estimate) -> str:
+    return t("not measured") if estimate.value is None else quantity(estimate.value, estimate.unit)
+
+
+def _more(name: str, after: dict[str, Estimate]) -> str:
+    """Latency at the larger batch stands under the one at batch 1."""
+    large = after.get("latency_ms_64")
+    if name != "latency_ms" or large is None or large.value is None:
+        return ""
+    return t(" · batch 64: {value}", value=quantity(large.value, "ms"))
+
+
+def _so_far(wishes: Wishes, name: str) -> str:
+    """Partial figures while the point is being measured."""
+    partial = cache.runner().partial(wishes.here)
+    if name == "accuracy" and "accuracy" in partial:
+        return t("{value} …", value=share(cast("float", partial["accuracy"])))
+    if "step" in partial:
+        return t("step {step} of {steps}", step=partial["step"], steps=partial["steps"])
+    return "…"
+
+
+def _protocol(outcome: Outcome) -> str:
+    p = cast("dict[str, object]", outcome.result.get("protocol", {}))
+    if not p:
+        return t("Being measured.")
+    return t(
+        "Measured on {device} ({name}), {threads} threads, {dtype}, torch {version}; accuracy on {n} test examples, "
+        "seed {seed}; 95 % intervals.",
+        device=p["device"], name=p["device_name"], threads=p["threads"], dtype=p["dtype"],
+        version=p["torch_version"], n=f"{p['examples']:,}", seed=p["seed"],
+    )  # fmt: skip

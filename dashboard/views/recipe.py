@@ -1,0 +1,170 @@
+"""The sidebar: which model, which recipe to start from, and its steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import streamlit as st
+
+from dashboard import cache, forms, state
+from dashboard.gallery import RECIPES
+from dashboard.state import View
+from dashboard.words import t, title
+from engine import Method, Recipe, SecateurError, available_methods
+from sample_models import available_models
+
+FAMILIES = {"compression": "Compression", "pruning": "Pruning", "optimization": "Optimisation"}
+
+
+def show(view: View) -> None:
+    """Draw the whole sidebar."""
+    _model_picker(view)
+    _gallery()
+    st.subheader(t("Recipe"), divider="gray")
+    if not len(view.recipe):
+        st.caption(t("No steps: this is the original. Add one below."))
+    for index, step in enumerate(view.recipe):
+        _step(view, index, step)
+    _add_step()
+
+
+def _model_picker(view: View) -> None:
+    def changed() -> None:
+        state.show(replace(state.view(), model=st.session_state["model"], layer=""))
+
+    st.session_state["model"] = view.model
+    st.selectbox(t("Model"), available_models(), key="model", on_change=changed, format_func=_model_title)
+
+
+def _model_title(name: str) -> str:
+    return cache.workload(name).about.get("title", name)
+
+
+def _gallery() -> None:
+    def changed() -> None:
+        chosen = st.session_state["gallery"]
+        st.session_state["gallery"] = None
+        if chosen is not None:
+            start = RECIPES[chosen]
+            recipe = Recipe.of(start.recipe)
+            vary = start.vary or state.first_vary(recipe)
+            state.show(replace(state.view(), recipe=recipe, off=frozenset(), vary=vary))
+
+    st.selectbox(
+        t("Start from a recipe"),
+        range(len(RECIPES)),
+        index=None,
+        key="gallery",
+        on_change=changed,
+        placeholder=t("Choose what to see"),
+        format_func=lambda i: t(RECIPES[i].title),
+    )
+
+
+def _step(view: View, index: int, step: Method) -> None:
+    uid = state.uid(index)
+    with st.container(border=True, key=f"step{uid}"):
+        _head(view, index, step, uid)
+        if index in view.off:
+            st.caption(t("Switched off."))
+            return
+        _form(index, step, uid)
+        st.latex(step.how.latex)
+        st.caption(t(step.how.summary))
+        things, why = _things(view, index, step)
+        if why:
+            st.warning(why, icon=":material/block:")
+        names = [name.rpartition(".")[0] for name in cache.layers(view.model)]
+        for coefficient in type(step).coefficients:
+            if coefficient.name in step.values:
+                key = f"step{uid}-{step.form}-{coefficient.name}"
+                change = partial(change_coefficient, index, coefficient.name)
+                forms.widget(coefficient, step.values[coefficient.name], key, change, things, names)
+
+
+def _head(view: View, index: int, step: Method, uid: int) -> None:
+    last = len(view.recipe) - 1
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        key = f"step{uid}-on"
+        st.session_state[key] = index not in view.off
+        st.toggle(
+            f"**{index + 1}. {t(step.title)}**", key=key, width="stretch",
+            on_change=lambda: state.switch_step(index, st.session_state[key]),
+            help=t("Switch the step off and on."),
+        )  # fmt: skip
+        for name, icon, note, act, dead in (
+            ("up", "arrow_upward", "Do this step earlier", partial(state.move_step, index, -1), index == 0),
+            ("down", "arrow_downward", "Do this step later", partial(state.move_step, index, 1), index == last),
+            ("reset", "restart_alt", "Back to the defaults", partial(_reset, index), False),
+            ("remove", "close", "Remove this step", partial(state.remove_step, index), False),
+        ):
+            st.button(
+                "",
+                key=f"step{uid}-{name}",
+                icon=f":material/{icon}:",
+                type="tertiary",
+                help=t(note),
+                on_click=act,
+                disabled=dead,
+            )
+
+
+def _form(index: int, step: Method, uid: int) -> None:
+    key = f"step{uid}-form"
+
+    def changed() -> None:
+        form = st.session_state[key]
+        kept = {k: v for k, v in step.values.items() if k in _coefficients(step, form)}
+        state.set_step(index, type(step)(form, kept))
+
+    st.session_state[key] = step.form
+    st.segmented_control(
+        t("Form"), [f.name for f in step.forms], key=key, on_change=changed, required=True, format_func=title,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _coefficients(step: Method, form: str) -> tuple[str, ...]:
+    return next(f.coefficients for f in step.forms if f.name == form)
+
+
+def _things(view: View, index: int, step: Method) -> tuple[int | None, str]:
+    """How many layers or nodes the step acts on, where one of its sliders counts them."""
+    if not any(c.counts and c.name in step.values for c in type(step).coefficients):
+        return None, ""
+    place = sum(1 for i in range(index) if i not in view.off)
+    return cache.things(view.model, str(view.active), place)
+
+
+def change_coefficient(index: int, name: str, value: object) -> None:
+    """Set one coefficient of one step, and let the curve follow it."""
+    step = state.view().recipe.step(index)
+    try:
+        numeric = step.coefficient(name).numeric
+        state.set_step(index, step.with_value(name, value), vary=name if numeric else None)
+    except SecateurError as error:
+        state.complain(str(error))
+
+
+def _reset(index: int) -> None:
+    step = state.view().recipe.step(index)
+    state.set_step(index, type(step)())
+
+
+def _add_step() -> None:
+    kinds = available_methods()
+
+    def changed() -> None:
+        chosen = st.session_state["add"]
+        st.session_state["add"] = None
+        if chosen is not None:
+            try:
+                state.add_step(kinds[chosen]())
+            except SecateurError as error:
+                state.complain(str(error))
+
+    st.selectbox(
+        t("Add a step"), list(kinds), index=None, key="add", on_change=changed, placeholder=t("Choose a method"),
+        format_func=lambda name: f"{t(kinds[name].title)} · {t(FAMILIES.get(kinds[name].family, kinds[name].family))}",
+    )  # fmt: skip

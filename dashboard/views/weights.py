@@ -1,0 +1,73 @@
+"""The microscope: the weights of one layer before and after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from dashboard import cache, state
+from dashboard.charts import WeightsData, histogram_chart, method_colour, transfer_chart
+from dashboard.live_chart import live_chart
+from dashboard.measuring import Wishes
+from dashboard.state import View
+from dashboard.words import share, t
+
+
+def show(view: View, wishes: Wishes) -> None:
+    """Draw the card of one layer's weights."""
+    if wishes.weights is None:
+        return
+    job = wishes.weights
+    with st.container(border=True, key="weights"):
+        _picker(view, job.layer)
+        outcome = cache.runner().outcome(job)
+        if outcome.status == "failed":
+            st.warning(outcome.error, icon=":material/warning:")
+            return
+        if outcome.status != "done":
+            st.caption(t("Looking at the weights …"))
+            return
+        _counts(outcome.result)
+        data = weights_data(view, outcome.result)
+        left, right = st.columns(2)
+        with left:
+            live_chart(
+                histogram_chart(data), key="histogram", height=300, alt=t("Histogram of the weights before and after")
+            )
+        with right:
+            if data.curve:
+                live_chart(transfer_chart(data), key="transfer", height=300, alt=t("Each weight before against after"))
+            else:
+                st.info(t("No transfer curve: {why}.", why=outcome.result["reason"]))
+
+
+def weights_data(view: View, result: dict[str, Any]) -> WeightsData:
+    """The weights' record from plain data."""
+    steps = view.active.steps
+    colour = method_colour(steps[view.active_vary[0] if view.active_vary else 0].name) if steps else "#0072B2"
+    curve = tuple((w, f) for w, f in result["curve"])
+    return WeightsData(tuple(result["edges"]), tuple(result["before"]), tuple(result["after"]), curve, colour)
+
+
+def _picker(view: View, layer: str) -> None:
+    def changed() -> None:
+        state.show(replace(state.view(), layer=st.session_state["layer"]))
+
+    st.session_state["layer"] = layer
+    st.selectbox(t("Weights of the layer"), cache.layers(view.model), key="layer", on_change=changed)
+
+
+def _counts(result: dict[str, Any]) -> None:
+    (n_before, n_after), (zeros_before, zeros_after) = result["n"], result["zeros"]
+    parts = [
+        t("{n} weights before, {m} after", n=f"{n_before:,}", m=f"{n_after:,}"),
+        t("zeros: {a} before, {b} after", a=f"{zeros_before:,}", b=f"{zeros_after:,}"),
+    ]
+    if n_after:
+        parts[1] += f" ({share(zeros_after / n_after)})"
+    flipped = result["flipped"]
+    if flipped is not None:
+        parts.append(t("sign flipped: {n} ({share})", n=f"{flipped:,}", share=share(flipped / n_before)))
+    st.markdown(" · ".join(parts))
