@@ -8,5 +8,5 @@ if __name__ == "__main__":
 
     from dashboard.views import explore
 
-    st.set_page_config(page_title="Secateur", layout="wide", initial_sidebar_state=400)
+    st.set_page_config(page_title="Secateur", layout="wide", initial_sidebar_state=360)
     st.navigation([st.Page(explore.show, title="Explore", url_path="explore", default=True)], position="hidden").run()

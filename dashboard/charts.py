@@ -8,11 +8,12 @@ from typing import cast
 
 import plotly.graph_objects as go
 
-from dashboard.live_chart import MUTED, TEXT, theme_color
+from dashboard.live_chart import MUTED, TEXT
 from dashboard.words import quantity, t, title
 from engine import Estimate, available_methods
 
-# Okabe and Ito's colours, told apart by everybody; a method has the same one everywhere.
+# Okabe and Ito's colours, told apart by everybody, their yellow darkened to show on white; a method has the same one
+# everywhere.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A6761D")
 LABELS = {
     "parameters": "Parameters",
@@ -23,6 +24,11 @@ LABELS = {
     "latency_ms_64": "Latency in ms, batch of 64",
 }
 SCALE = {"size_bytes": 1e-6}
+FRAME = {
+    "template": "none",
+    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "margin": {"l": 56, "r": 12, "t": 36, "b": 48},
+}
 
 
 def method_colour(name: str) -> str:
@@ -142,12 +148,13 @@ def _add_band(figure: go.Figure, data: CurveData) -> None:
     figure.add_scatter(
         x=[p.x for p in ordered] + [p.x for p in reversed(ordered)],
         y=[p.y_high for p in ordered] + [p.y_low for p in reversed(ordered)],
-        fill="toself", fillcolor=_faint(data.colour), line={"width": 0}, mode="lines", hoverinfo="skip",
+        fill="toself", fillcolor=faint(data.colour), line={"width": 0}, mode="lines", hoverinfo="skip",
         name=t("95 % interval"), showlegend=True,
     )  # fmt: skip
 
 
-def _faint(colour: str) -> str:
+def faint(colour: str) -> str:
+    """The colour of a band around a line."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.18)"
 
@@ -165,7 +172,10 @@ def _add_single(figure: go.Figure, point: CurvePoint, name: str, marker: dict[st
     figure.add_scatter(
         x=[point.x], y=[point.y], mode="markers", name=name, marker=marker, hovertext=[point.hover],
         hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",
-        error_y={"type": "data", "symmetric": False, "array": [point.y_high - point.y], "arrayminus": [point.y - point.y_low], "color": MUTED, "thickness": 1.5, "width": 4},
+        error_y={
+            "type": "data", "symmetric": False, "color": MUTED, "thickness": 1.5, "width": 4,
+            "array": [point.y_high - point.y], "arrayminus": [point.y - point.y_low],
+        },
     )  # fmt: skip
 
 
@@ -181,71 +191,4 @@ def _layout(data: CurveData) -> dict[str, object]:
     vertical: dict[str, object] = {"title": {"text": t(data.score)}}
     if data.score == "accuracy":
         vertical |= {"tickformat": ".0%", "range": [0, 1.03]}
-    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-    return {
-        "xaxis": axis,
-        "yaxis": vertical,
-        "legend": legend,
-        "margin": {"l": 56, "r": 12, "t": 36, "b": 48},
-        "uirevision": f"{data.x} {data.name}",
-    }
-
-
-@dataclass(frozen=True)
-class WeightsData:
-    """The weights of one layer before and after: bins, counts and pairs (w, f(w))."""
-
-    edges: tuple[float, ...]
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    curve: tuple[tuple[float, float], ...]
-    colour: str
-
-    @property
-    def middles(self) -> list[float]:
-        """The middle of each bin."""
-        return [(a + b) / 2 for a, b in zip(self.edges, self.edges[1:], strict=False)]
-
-
-def histogram_chart(data: WeightsData) -> go.Figure:
-    """How many weights have which size, before and after."""
-    figure = go.Figure()
-    for name, counts, colour, fill in (
-        (t("before"), data.before, MUTED, theme_color("muted", 0.25)),
-        (t("after"), data.after, data.colour, _faint(data.colour)),
-    ):
-        if counts:
-            figure.add_scatter(
-                x=data.middles, y=list(counts), name=name, mode="lines", line={"color": colour, "width": 1.5, "shape": "hvh"},
-                fill="tozeroy", fillcolor=fill, hovertemplate=f"{name}: %{{y:,}} weights near %{{x:.3g}}<extra></extra>",
-            )  # fmt: skip
-    figure.update_layout(
-        xaxis={"title": {"text": t("weight")}}, yaxis={"title": {"text": t("how many, log scale")}, "type": "log"},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}, margin={"l": 56, "r": 12, "t": 36, "b": 48}, uirevision="histogram",
-    )  # fmt: skip
-    return figure
-
-
-def transfer_chart(data: WeightsData) -> go.Figure:
-    """What became of each weight: w against f(w), beside the line of no change."""
-    figure = go.Figure()
-    if data.curve:
-        ends = [data.curve[0][0], data.curve[-1][0]]
-        figure.add_scatter(
-            x=ends,
-            y=ends,
-            mode="lines",
-            name=t("no change"),
-            line={"color": MUTED, "width": 1, "dash": "dash"},
-            hoverinfo="skip",
-        )
-        figure.add_scatter(
-            x=[w for w, _ in data.curve], y=[f for _, f in data.curve], mode="markers", name="f(w)",
-            marker={"color": data.colour, "size": 4}, hovertemplate="w = %{x:.4g}<br>f(w) = %{y:.4g}<extra></extra>",
-        )  # fmt: skip
-    figure.add_hline(y=0, line={"color": MUTED, "width": 0.5})
-    figure.update_layout(
-        xaxis={"title": {"text": t("weight w before")}}, yaxis={"title": {"text": t("weight f(w) after")}},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}, margin={"l": 56, "r": 12, "t": 36, "b": 48}, uirevision="transfer",
-    )  # fmt: skip
-    return figure
+    return {**FRAME, "xaxis": axis, "yaxis": vertical, "uirevision": f"{data.x} {data.name}"}

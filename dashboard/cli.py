@@ -30,7 +30,7 @@ from sample_models import available_models, load
 
 BAD_INPUT = 2
 _Write = Callable[[Measured | Failed], None]
-RECIPE_HELP = """a JSON list of [method, {coefficient: value}], or a file that holds one; '[["weight_pruning", {"amount": 0.5}]]'"""
+RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,9 +95,9 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dashboard.launcher import launch
+    from dashboard.serving import serve
 
-    return launch(options.port, as_json=options.json)
+    return serve(options.port, as_json=options.json)
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -107,9 +107,7 @@ def _models(options: argparse.Namespace) -> int:
         return 0
     for model in found:
         accuracy = model["accuracy"]["value"]  # type: ignore[index]
-        print(
-            f"{model['name']:18} {model['task']:18} {model['parameters']:>10,} parameters  {accuracy:.1%}  {model['what']}"
-        )
+        print(f"{model['name']:18} {model['task']:18} {model['parameters']:>10,} parameters  {accuracy:.1%}")
     return 0
 
 
@@ -206,7 +204,7 @@ def _rows(path: str | None, plan: Sweep) -> Iterator[_Write]:
         yield lambda point: None
         return
     try:
-        file = Path(path).open("w", newline="", encoding="utf-8")
+        file = Path(path).open("w", newline="", encoding="utf-8")  # noqa: SIM115 - closed below, opened before a long sweep
     except OSError as error:
         raise InvalidInput(
             "--csv must be a file that can be written, got {got!r}: {why}", got=path, why=error.strerror

@@ -101,8 +101,8 @@ class Recipe:
 
     def apply_in(self, context: Context) -> nn.Module:
         """The variant on the context's device, built from the context's original."""
-        start = max(i for i in range(len(self.steps) + 1) if i == 0 or self._stage(i) in context.memo)
-        model = context.memo.once(self._stage(start), lambda: context.original)
+        start = max(i for i in range(len(self.steps) + 1) if i == 0 or self._stage(i, context) in context.memo)
+        model = context.memo.once(self._stage(start, context), lambda: context.original)
         model = structural_copy(model)
         for index in range(start, len(self.steps)):
             context.channel.check()
@@ -110,7 +110,7 @@ class Recipe:
             if not step.neutral:
                 model = _edited(index, step, model, here)
             if "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
-                context.memo.once(self._stage(index + 1), partial(structural_copy, model))
+                context.memo.once(self._stage(index + 1, context), partial(structural_copy, model))
         _check_runs(model, context)
         return model.eval()
 
@@ -118,8 +118,8 @@ class Recipe:
         """The context of a step: what it computes once is kept for it and the steps before it."""
         return replace(context, prefix=str(Recipe(self.steps[:index])))
 
-    def _stage(self, index: int) -> tuple[str, str]:
-        return ("stage", str(Recipe(self.steps[:index])))
+    def _stage(self, index: int, context: Context) -> tuple[str, int, str]:
+        return ("stage", context.seed, str(Recipe(self.steps[:index])))
 
 
 def _plain(step: Method) -> dict[str, object]:

@@ -101,7 +101,7 @@ class Workload:
         module, _, function = reference.partition(":")
         try:
             built = getattr(importlib.import_module(module), function)()
-        except (ImportError, AttributeError, ValueError) as error:
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise InvalidInput(
                 "a workload's reference must be module:function, got {got!r}: {why}", got=reference, why=error
             ) from error
@@ -121,6 +121,8 @@ def _tensors(data: Data | DataLoader[object], part: str) -> Split:
     """A split as two tensors; a Dataset is read once, in its own order."""
     if isinstance(data, Dataset):
         rows = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
+        if not rows:
+            return _tensors((torch.empty(0), torch.empty(0)), part)
         data = (torch.stack([torch.as_tensor(x) for x, _ in rows]), torch.stack([torch.as_tensor(y) for _, y in rows]))
     inputs, targets = cast("Split", data)
     if len(inputs) != len(targets) or len(inputs) == 0:

@@ -19,7 +19,7 @@ from engine import Outcome
 POLL_S = 0.4
 AXIS_LABELS = {
     "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
-    "latency_ms": "latency, batch 1", "latency_ms_64": "latency, batch 64",
+    "latency_ms": "latency × 1", "latency_ms_64": "latency × 64",
 }  # fmt: skip
 
 
@@ -42,8 +42,10 @@ def _model(view: View) -> None:
     workload = cache.workload(view.model)
     about, splits = workload.about, workload.splits
     st.title(about.get("title", workload.name), anchor=False)
-    st.markdown(about.get("what", ""))
-    with st.expander(t("About this model and its data"), key="about"):
+    with st.container(horizontal=True, vertical_alignment="center", key="about"):
+        st.markdown(about.get("what", ""), width="stretch")
+        facts = st.popover(t("About model and data"), type="tertiary", icon=":material/info:")
+    with facts:
         rows = {
             "Task": title(workload.task.name),
             "Data": about.get("data", ""),
@@ -84,8 +86,9 @@ def _tradeoff(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
 
     st.session_state["axis"] = view.x
     st.segmented_control(
-        t("Horizontal axis"), AXES, key="axis", on_change=changed, required=True, format_func=lambda a: t(labels[a])
-    )
+        t("Horizontal axis"), AXES, key="axis", on_change=changed, required=True,
+        format_func=lambda a: t(labels[a]), label_visibility="collapsed",
+    )  # fmt: skip
     data = curve_data(view, wishes, outcomes)
     picked = live_chart(curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick)
     del picked  # read in the callback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import streamlit as st
 
@@ -17,12 +17,24 @@ Colour: TypeAlias = Literal["off", "inverse", "normal"]
 # name, label, whether less of it is better
 FIGURES = (
     ("parameters", "Parameters", True),
-    ("nonzero", "Not zero", True),
+    ("nonzero", "Non-zeros", True),
     ("multiply_adds", "Multiply-adds", True),
     ("size_bytes", "Size", True),
     ("latency_ms", "Latency", True),
     ("accuracy", "Accuracy", False),
 )
+
+
+class Notes(NamedTuple):
+    """What stands around a figure: what is known so far, how it was measured, a second value, whether less is
+    better, whether the change cannot be told from none.
+    """
+
+    waiting: str
+    protocol: str
+    more: str
+    less: bool
+    same: bool
 
 
 def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
@@ -38,29 +50,35 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
     if after:
         before = figures_of(here.result, "original")
     note = _protocol(here if after else original)
-    with st.grid(min_column_width=150, key="figures", gap="small"):
+    with st.container(border=True), st.grid(6, min_column_width=100, key="figures", gap="small"):
         for name, label, less in FIGURES:
             text = "" if waits or here.status == "failed" else _so_far(wishes, name)
-            _figure(t(label), after.get(name), before.get(name), less, (text, note, _more(name, after)))
+            notes = Notes(text, note, _more(name, after), less, _indistinct(name, here))
+            _figure(t(label), after.get(name), before.get(name), notes)
 
 
-def _figure(
-    label: str, after: Estimate | None, before: Estimate | None, less: bool, notes: tuple[str, str, str]
-) -> None:
-    waiting, protocol, more = notes
-    with st.container(border=True, height="stretch", gap="xsmall"):
+def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: Notes) -> None:
+    """One figure; `notes` says which way is better, what is known so far, and how it was measured."""
+    waiting, protocol, more, less, same = notes
+    with st.container(gap="xsmall"):
         if after is None:
             st.metric(label, waiting or "–", help=protocol)
             st.caption(t("original {value}", value=_value(before)) if before else " ")
             return
         delta = change(before, after) if before is not None else None
-        still = delta is not None and delta.lstrip("+-").startswith(("0.0 %", "0.0 points"))
+        still = same or (delta is not None and delta.lstrip("+-").startswith(("0.0 %", "0.0 points")))
         colour: Colour = "off" if still else "inverse" if less else "normal"
         st.metric(
             label, _value(after), delta=delta, delta_color=colour, delta_arrow="off" if still else "auto",
-            help=t("Against the original's {value}. {protocol}", value=_value(before) if before else "?", protocol=protocol),
+            help=t("The original: {value}. {how}", value=_value(before) if before else "?", how=protocol),
         )  # fmt: skip
         st.caption(f"{interval(after)}{more}")
+
+
+def _indistinct(name: str, here: Outcome) -> bool:
+    """Whether the interval of the latency's ratio holds 1: neither faster nor slower."""
+    ratios = cast("dict[str, dict[str, float]]", here.result.get("latency_ratio", {}))
+    return name == "latency_ms" and "1" in ratios and ratios["1"]["low"] <= 1 <= ratios["1"]["high"]
 
 
 def _value(estimate: Estimate) -> str:

@@ -19,6 +19,8 @@ FAMILIES = {"compression": "Compression", "pruning": "Pruning", "optimization": 
 
 def show(view: View) -> None:
     """Draw the whole sidebar."""
+    st.header("Secateur", anchor=False)
+    st.caption(t("What a deep-learning model loses and gains as it is made smaller, measured on this machine."))
     _model_picker(view)
     _gallery()
     st.subheader(t("Recipe"), divider="gray")
@@ -64,50 +66,46 @@ def _gallery() -> None:
 
 def _step(view: View, index: int, step: Method) -> None:
     uid = state.uid(index)
-    with st.container(border=True, key=f"step{uid}"):
-        _head(view, index, step, uid)
-        if index in view.off:
-            st.caption(t("Switched off."))
-            return
-        _form(index, step, uid)
-        st.latex(step.how.latex)
-        st.caption(t(step.how.summary))
-        things, why = _things(view, index, step)
-        if why:
-            st.warning(why, icon=":material/block:")
-        names = [name.rpartition(".")[0] for name in cache.layers(view.model)]
-        for coefficient in type(step).coefficients:
-            if coefficient.name in step.values:
-                key = f"step{uid}-{step.form}-{coefficient.name}"
-                change = partial(change_coefficient, index, coefficient.name)
-                forms.widget(coefficient, step.values[coefficient.name], key, change, things, names)
-
-
-def _head(view: View, index: int, step: Method, uid: int) -> None:
-    last = len(view.recipe) - 1
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+    with st.container(border=True, key=f"step{uid}", gap="small"):
         key = f"step{uid}-on"
         st.session_state[key] = index not in view.off
-        st.toggle(
-            f"**{index + 1}. {t(step.title)}**", key=key, width="stretch",
-            on_change=lambda: state.switch_step(index, st.session_state[key]),
-            help=t("Switch the step off and on."),
-        )  # fmt: skip
+        label = f"**{index + 1}. {t(step.title)}**"
+        st.toggle(label, key=key, on_change=lambda: state.switch_step(index, st.session_state[key]))
+        if index in view.off:
+            st.caption(t("Switched off."))
+        else:
+            _body(view, index, step, uid)
+        _actions(view, index, uid)
+
+
+def _body(view: View, index: int, step: Method, uid: int) -> None:
+    """Form, formula, and a widget for each coefficient."""
+    _form(index, step, uid)
+    st.latex(step.how.latex)
+    st.caption(t(step.how.summary))
+    things, why = _things(view, index, step)
+    if why:
+        st.warning(why, icon=":material/block:")
+    names = [name.rpartition(".")[0] for name in cache.layers(view.model)]
+    for coefficient in type(step).coefficients:
+        if coefficient.name in step.values:
+            key = f"step{uid}-{step.form}-{coefficient.name}"
+            change = partial(change_coefficient, index, coefficient.name)
+            forms.widget(coefficient, step.values[coefficient.name], key, change, things, names)
+
+
+def _actions(view: View, index: int, uid: int) -> None:
+    last = len(view.recipe) - 1
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
         for name, icon, note, act, dead in (
             ("up", "arrow_upward", "Do this step earlier", partial(state.move_step, index, -1), index == 0),
             ("down", "arrow_downward", "Do this step later", partial(state.move_step, index, 1), index == last),
             ("reset", "restart_alt", "Back to the defaults", partial(_reset, index), False),
             ("remove", "close", "Remove this step", partial(state.remove_step, index), False),
         ):
-            st.button(
-                "",
-                key=f"step{uid}-{name}",
-                icon=f":material/{icon}:",
-                type="tertiary",
-                help=t(note),
-                on_click=act,
-                disabled=dead,
-            )
+            key = f"step{uid}-{name}"
+            look = {"icon": f":material/{icon}:", "type": "tertiary", "help": t(note), "disabled": dead}
+            st.button("", key=key, on_click=act, **look)
 
 
 def _form(index: int, step: Method, uid: int) -> None:

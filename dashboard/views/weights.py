@@ -8,10 +8,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.charts import WeightsData, histogram_chart, method_colour, transfer_chart
+from dashboard.charts import method_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.state import View
+from dashboard.weight_charts import WeightsData, histogram_chart, transfer_chart
 from dashboard.words import share, t
 
 

@@ -58,7 +58,7 @@ class KnowledgeDistillation(Method):
             "softened",
             ("steps", "learning_rate", "batch_size", "temperature", "soft_share", "keep_zeros"),
             CHANGES,
-            r"L = s\,T^2\,\mathrm{KL}(p_{large}^{T}\,\Vert\,p_{small}^{T}) + (1 - s)\,\mathrm{CE}(y_{small},\ y)",
+            r"L = s\,T^2\,\mathrm{KL}(p^T_{large} \Vert p^T_{small}) + (1{-}s)\,\mathrm{CE}",
             "The small model learns the large one's softened probabilities, and the targets.",
             "Hinton et al. 2015, arXiv 1503.02531",
             neutral={"steps": 0},

@@ -54,7 +54,7 @@ class NodePruning(Method):
             "group_norm",
             ("amount", "protect"),
             Effect(NARROWS, monotone={"amount": ("parameters", -1)}),
-            r"s_i = \Big\lVert \big(W^{(l)}_i\big)_{l \in \text{coupled layers}} \Big\rVert_2",
+            r"s_i = \big\lVert (W^{(l)}_i)_{l\ \text{coupled}} \big\rVert_2",
             "The nodes go whose weights, in all layers that share them, are smallest.",
             "Fang et al. 2023, arXiv 2301.12900",
             neutral={"amount": 0.0},

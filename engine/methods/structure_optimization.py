@@ -57,7 +57,7 @@ class StructureOptimization(Method):
             "low_rank",
             ("rank",),
             Effect(frozenset({"modules"}), keeps_zeros=False, makes_zeros=True, monotone={"rank": ("parameters", 1)}),
-            r"W \approx B\,C,\quad B: m \times r,\ C: r \times n,\quad r < \tfrac{m\,n}{m + n}",
+            r"W \approx B_{m \times r}\, C_{r \times n},\quad r < \tfrac{m n}{m + n}",
             "Each layer becomes two thin ones, where that is smaller.",
             "Eckart and Young 1936; Zhang et al. 2015, arXiv 1505.06798",
             neutral={"rank": 1.0},
