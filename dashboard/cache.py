@@ -48,6 +48,13 @@ def things(model: str, recipe: str, index: int) -> tuple[int | None, str]:
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
+def largest_layer(model: str) -> str:
+    """The name of the largest of a model's weights, "" where it has none."""
+    sizes = {name: p.numel() for name, p in workload(model).model().named_parameters() if name in layers(model)}
+    return max(sizes, key=lambda name: sizes[name], default="")
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
 def layers(model: str) -> list[str]:
     """The names of a model's weights."""
     return layer_names(workload(model))

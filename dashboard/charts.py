@@ -8,6 +8,7 @@ from typing import cast
 
 import plotly.graph_objects as go
 
+from dashboard.forms import kept_of
 from dashboard.live_chart import MUTED, TEXT
 from dashboard.words import quantity, t, title
 from engine import Estimate, available_methods
@@ -58,6 +59,7 @@ class CurveData:
     points      of the curve, by rising coefficient
     here        the current recipe, original the model before it; None while they are not measured
     span        the range of the coefficient, where it is the horizontal axis
+    axis        what it is called there, where not by its name
     """
 
     name: str
@@ -69,6 +71,7 @@ class CurveData:
     original: CurvePoint | None
     chance: float
     span: tuple[float, float] | None
+    axis: str = ""
 
 
 def figures_of(result: Mapping[str, object], side: str) -> dict[str, Estimate]:
@@ -77,15 +80,20 @@ def figures_of(result: Mapping[str, object], side: str) -> dict[str, Estimate]:
     return {name: Estimate(**cast("dict[str, object]", e)) for name, e in plain.items()}  # type: ignore[arg-type]
 
 
-def curve_point(result: Mapping[str, object], x: str, value: float, side: str = "variant") -> CurvePoint | None:
-    """A measured point on the chart; None where its accuracy or place is missing."""
-    figures = figures_of(result, side)
-    y, place = figures["accuracy"], figures.get(x)
+def curve_point(result: Mapping[str, object], value: float, axis: str, things: int | None = None) -> CurvePoint | None:
+    """A measured point on the chart; None where its accuracy or place is missing.
+
+    value     of the coefficient
+    things    how many layers or nodes it is a share of: then its place is how many are kept
+    """
+    figures = figures_of(result, "variant")
+    y, place = figures["accuracy"], figures.get(axis)
     if place is None:
-        place = Estimate(value, value, value, 1, "")
+        at = float(kept_of(value, things)) if things else value
+        place = Estimate.exact(at, "")
     if None in (y.value, place.value):
         return None
-    k = SCALE.get(x, 1.0)
+    k = SCALE.get(axis, 1.0)
     xs = [k * cast("float", v) for v in (place.value, place.low, place.high)]
     ys = [cast("float", v) for v in (y.value, y.low, y.high)]
     hover = _hover(figures, cast("Mapping[str, object]", result["protocol"]))
@@ -124,7 +132,8 @@ def curve_chart(data: CurveData) -> go.Figure:
         mode="lines+markers", name=title(data.name), hovertext=[p.hover for p in placed],
         hovertemplate=f"<b>{title(data.name)} = %{{customdata:.4g}}</b><br>%{{hovertext}}<extra></extra>",
         line={"color": data.colour, "width": 2}, marker={"size": 7, "color": data.colour},
-        error_x=_errors(placed, data),
+        error_x=_errors(placed, data, "x") if data.x.startswith("latency") else None,
+        error_y=None if one_way(placed) else _errors(placed, data, "y"),
     )  # fmt: skip
     if data.original is not None:
         _add_single(figure, data.original, t("original"), {"size": 13, "color": MUTED, "symbol": "diamond"})
@@ -134,7 +143,7 @@ def curve_chart(data: CurveData) -> go.Figure:
         _add_single(figure, data.here, t("this recipe"), ring)
     figure.add_hline(y=data.chance, line={"color": MUTED, "width": 1, "dash": "dot"})
     figure.add_annotation(
-        x=1, xref="paper", y=data.chance, yanchor="bottom", xanchor="right", showarrow=False, text=t("chance"),
+        x=0.5, xref="paper", y=data.chance, yanchor="bottom", xanchor="center", showarrow=False, text=t("chance"),
         font={"color": MUTED, "size": 12},
     )  # fmt: skip
     figure.update_layout(_layout(data))
@@ -143,7 +152,7 @@ def curve_chart(data: CurveData) -> go.Figure:
 
 def _add_band(figure: go.Figure, data: CurveData) -> None:
     ordered = sorted(data.points, key=lambda p: p.x)
-    if len(ordered) < 2:
+    if len(ordered) < 2 or not one_way(data.points):
         return
     figure.add_scatter(
         x=[p.x for p in ordered] + [p.x for p in reversed(ordered)],
@@ -153,18 +162,23 @@ def _add_band(figure: go.Figure, data: CurveData) -> None:
     )  # fmt: skip
 
 
+def one_way(points: Sequence[CurvePoint]) -> bool:
+    """Whether the horizontal axis only rises, or only falls, along the curve: then a band can be drawn."""
+    places = [p.x for p in points]
+    return places in (sorted(places), sorted(places, reverse=True))
+
+
 def faint(colour: str) -> str:
     """The colour of a band around a line."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def _errors(points: Sequence[CurvePoint], data: CurveData) -> dict[str, object] | None:
-    if not data.x.startswith("latency"):
-        return None
+def _errors(points: Sequence[CurvePoint], data: CurveData, along: str) -> dict[str, object]:
+    ends = [(p.x_low, p.x, p.x_high) if along == "x" else (p.y_low, p.y, p.y_high) for p in points]
     return {
         "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": data.colour,
-        "array": [p.x_high - p.x for p in points], "arrayminus": [p.x - p.x_low for p in points],
+        "array": [high - at for _, at, high in ends], "arrayminus": [at - low for low, at, _ in ends],
     }  # fmt: skip
 
 
@@ -180,14 +194,14 @@ def _add_single(figure: go.Figure, point: CurvePoint, name: str, marker: dict[st
 
 
 def _layout(data: CurveData) -> dict[str, object]:
-    axis: dict[str, object] = {"title": {"text": t(LABELS.get(data.x, title(data.name)))}}
+    axis: dict[str, object] = {"title": {"text": t(LABELS.get(data.x, data.axis or title(data.name)))}}
     if data.span is not None:
         low, high = data.span
         margin = 0.03 * (high - low or 1)
         axis["range"] = [low - margin, high + margin]
     elif data.original is not None:
-        furthest = max([data.original.x, *(p.x for p in data.points)])
-        axis["range"] = [0, 1.06 * furthest]
+        shown = [data.original, *([data.here] if data.here else []), *data.points]
+        axis["range"] = [0, 1.06 * max(p.x_high for p in shown)]
     vertical: dict[str, object] = {"title": {"text": t(data.score)}}
     if data.score == "accuracy":
         vertical |= {"tickformat": ".0%", "range": [0, 1.03]}

@@ -17,6 +17,7 @@ class Curve:
 
     mark         names the curve, whatever value the varied coefficient has just now
     trainings    how many of its points train
+    things       how many layers or nodes the coefficient is a share of
     """
 
     name: str
@@ -24,6 +25,7 @@ class Curve:
     recipes: list[Recipe]
     mark: str
     trainings: int
+    things: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def wishes_of(view: View) -> Wishes:
         return Job.of(kind, workload, of, protocol, layer)
 
     names = cache.layers(view.model)
-    layer = view.layer if view.layer in names else (names[0] if names else "")
+    layer = view.layer if view.layer in names else cache.largest_layer(view.model)
     return Wishes(
         original=job("point", Recipe()),
         here=job("point", recipe),
@@ -74,7 +76,7 @@ def curve_of(view: View) -> Curve | None:
     recipes = Sweep(view.active, (index, name), tuple(sorted(grid))).recipes()
     values = [recipe.step(index).number(name) for recipe in recipes]
     mark = f"{view.model} {view.active.vary(index, name, min(values))} {index}.{name}"
-    return Curve(name, values, recipes, mark, _trainings(recipes, index))
+    return Curve(name, values, recipes, mark, _trainings(recipes, index), count)
 
 
 def _trainings(recipes: list[Recipe], index: int) -> int:

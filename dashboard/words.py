@@ -26,6 +26,11 @@ def say(message: Message, language: str = "en") -> str:
     return t(message.key, language, **message.fields)
 
 
+def sentence(text: str) -> str:
+    """A text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def title(name: str) -> str:
     """A name of the engine as words: "magnitude_global" is "magnitude global"."""
     return name.replace("_", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import streamlit as st
@@ -13,7 +14,7 @@ from dashboard.live_chart import live_chart
 from dashboard.measuring import Plan, Wishes
 from dashboard.state import AXES, View
 from dashboard.views import figures, recipe, weights
-from dashboard.words import duration, t, title
+from dashboard.words import duration, sentence, t, title
 from engine import Outcome
 
 POLL_S = 0.4
@@ -30,7 +31,7 @@ def show() -> None:
         recipe.show(view)
     _model(view)
     if state.complaint():
-        st.error(state.complaint(), icon=":material/error:")
+        st.error(sentence(state.complaint()), icon=":material/error:")
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     cache.runner().want(state.owner(), plan.jobs)
@@ -71,7 +72,7 @@ def _results(was_busy: bool) -> None:
     with st.container(border=True, key="tradeoff"):
         _tradeoff(view, wishes, outcomes)
     _progress(wishes, plan, outcomes)
-    weights.show(view, wishes)
+    weights.show(view, wishes, plan.ask_point is not None)
     busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.jobs)
     if busy != was_busy:
         st.rerun()
@@ -108,8 +109,9 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
     """What the tradeoff chart shows just now."""
     curve, vary = wishes.curve, view.active_vary
     values = curve.values if curve else []
+    place = partial(curve_point, axis=view.x, things=_counted(view, wishes))
     found = [
-        curve_point(outcomes[job.key].result, view.x, value)
+        place(outcomes[job.key].result, value)
         for value, job in zip(values, wishes.points, strict=True)
         if outcomes[job.key].status == "done"
     ]
@@ -124,11 +126,33 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         score=workload.task.scores,
         colour=method_colour(step.name) if step else "#0072B2",
         points=tuple(sorted((p for p in found if p), key=lambda p: p.value)),
-        here=curve_point(here.result, view.x, value) if here.status == "done" else None,
-        original=curve_point(original.result, view.x, neutral) if original.status == "done" else None,
+        here=place(here.result, value) if here.status == "done" else None,
+        original=place(original.result, neutral) if original.status == "done" else None,
         chance=cast("float", original.result.get("chance", 0.0)),
-        span=(min(values), max(values)) if view.x == "coefficient" and values else None,
+        span=_span(view, wishes),
+        axis=_axis(view, wishes),
     )
+
+
+def _counted(view: View, wishes: Wishes) -> int | None:
+    """How many layers or nodes there are, where the horizontal axis counts them."""
+    return wishes.curve.things if wishes.curve and view.x == "coefficient" else None
+
+
+def _span(view: View, wishes: Wishes) -> tuple[float, float] | None:
+    if view.x != "coefficient" or wishes.curve is None:
+        return None
+    things, values = wishes.curve.things, wishes.curve.values
+    return (0, things) if things else (min(values), max(values))
+
+
+def _axis(view: View, wishes: Wishes) -> str:
+    things = _counted(view, wishes)
+    if things is None or view.active_vary is None:
+        return ""
+    index, name = view.active_vary
+    counts = view.active.step(index).coefficient(name).counts
+    return t("{things} kept, of {n}", things=counts, n=f"{things:,}")
 
 
 def _neutral_value(view: View) -> float:

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import cache
 from dashboard.charts import figures_of
 from dashboard.measuring import Wishes
-from dashboard.words import change, interval, quantity, share, t
+from dashboard.words import change, interval, quantity, sentence, share, t
 from engine import Estimate, Outcome
 
 Colour: TypeAlias = Literal["off", "inverse", "normal"]
@@ -44,7 +44,7 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
     """
     here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
     if here.status == "failed":
-        st.error(here.error, icon=":material/error:")
+        st.error(sentence(here.error), icon=":material/error:")
     before = figures_of(original.result, "original") if original.status == "done" else {}
     after = figures_of(here.result, "variant") if here.status == "done" else {}
     if after:

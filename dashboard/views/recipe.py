@@ -103,9 +103,10 @@ def _actions(view: View, index: int, uid: int) -> None:
             ("reset", "restart_alt", "Back to the defaults", partial(_reset, index), False),
             ("remove", "close", "Remove this step", partial(state.remove_step, index), False),
         ):
-            key = f"step{uid}-{name}"
-            look = {"icon": f":material/{icon}:", "type": "tertiary", "help": t(note), "disabled": dead}
-            st.button("", key=key, on_click=act, **look)
+            st.button(
+                "", key=f"step{uid}-{name}", icon=f":material/{icon}:", type="tertiary", help=t(note), on_click=act,
+                disabled=dead,
+            )  # fmt: skip
 
 
 def _form(index: int, step: Method, uid: int) -> None:

@@ -13,11 +13,14 @@ from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.state import View
 from dashboard.weight_charts import WeightsData, histogram_chart, transfer_chart
-from dashboard.words import share, t
+from dashboard.words import sentence, share, t
 
 
-def show(view: View, wishes: Wishes) -> None:
-    """Draw the card of one layer's weights."""
+def show(view: View, wishes: Wishes, asked: bool) -> None:
+    """Draw the card of one layer's weights.
+
+    asked    the recipe waits for a word of the reader, since it takes long
+    """
     if wishes.weights is None:
         return
     job = wishes.weights
@@ -25,10 +28,11 @@ def show(view: View, wishes: Wishes) -> None:
         _picker(view, job.layer)
         outcome = cache.runner().outcome(job)
         if outcome.status == "failed":
-            st.warning(outcome.error, icon=":material/warning:")
+            st.warning(sentence(outcome.error), icon=":material/warning:")
             return
         if outcome.status != "done":
-            st.caption(t("Looking at the weights …"))
+            waits = t("The weights are shown once the recipe is measured.") if asked else t("Looking at the weights …")
+            st.caption(waits)
             return
         _counts(outcome.result)
         data = weights_data(view, outcome.result)

@@ -53,7 +53,7 @@ class ParameterOptimization(Method):
             "adamw",
             ("learning_rate", "steps", "batch_size", "keep_zeros"),
             Effect(frozenset({"values"}), keeps_zeros=False),
-            r"W_{t+1} = (1 {-} \eta \lambda) W_t - \eta\, \hat m_t / (\sqrt{\hat v_t} {+} \epsilon)",
+            r"W \leftarrow W - \eta \big( \tfrac{\hat m}{\sqrt{\hat v} + \epsilon} + \lambda W \big)",
             "Fine-tuning of all parameters by AdamW, with warm-up and cosine.",
             "Loshchilov and Hutter 2017, arXiv 1711.05101",
             neutral={"steps": 0},

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from engine.method import Channel
-from engine.metrics.record import Estimate
+from engine.metrics.record import Estimate, in_eval_mode
 from engine.task import Task
 from engine.workload import Split
 
@@ -23,10 +23,8 @@ def score_terms(
     The model is put in eval mode for it and back again.
     """
     line = channel or Channel()
-    was_training = model.training
-    model.eval()
     parts: list[Tensor] = []
-    with torch.inference_mode():
+    with in_eval_mode(model), torch.inference_mode():
         for inputs, targets in zip(split[0].split(BATCH), split[1].split(BATCH), strict=True):
             line.check()
             parts.append(task.terms(model(inputs.to(device)).cpu().float(), targets).double())
@@ -37,7 +35,6 @@ def score_terms(
                     "accuracy": float(task.finish(torch.cat(parts).sum(0))),
                 }
             )
-    model.train(was_training)
     return torch.cat(parts)
 
 

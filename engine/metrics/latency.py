@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.method import Channel
-from engine.metrics.record import Estimate, Protocol, torch_threads
+from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
 
 RESAMPLES = 400
 NARROW = 0.02  # half the width of the ratio's interval, as a share of the ratio
@@ -79,19 +79,14 @@ def _runner(model: nn.Module, inputs: Tensor) -> Callable[[], float]:
 
 @contextmanager
 def _quiet(original: nn.Module, variant: nn.Module, threads: int) -> Iterator[None]:
-    modes = original.training, variant.training
     collecting = gc.isenabled()
-    original.eval()
-    variant.eval()
     gc.disable()
     try:
-        with torch_threads(threads):
+        with torch_threads(threads), in_eval_mode(original, variant):
             yield
     finally:
         if collecting:
             gc.enable()
-        original.train(modes[0])
-        variant.train(modes[1])
 
 
 def _narrow(times: list[tuple[float, float, float, float]]) -> bool:
@@ -109,8 +104,8 @@ def _resampled(rounds: int) -> Tensor:
 
 def _ratio(original: Tensor, variant: Tensor) -> tuple[float, float, float]:
     drawn = _resampled(len(original))  # the same rounds of both sides: what disturbed a round disturbed both
-    ratios = variant[drawn].flatten(1).median(dim=1).values / original[drawn].flatten(1).median(dim=1).values
-    value = float(variant.median() / original.median())
+    ratios = variant[drawn].flatten(1).quantile(0.5, dim=1) / original[drawn].flatten(1).quantile(0.5, dim=1)
+    value = float(variant.quantile(0.5) / original.quantile(0.5))  # as _quantile: torch's median takes the lower middle
     low, high = ratios.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return value, min(low, value), max(high, value)
 

@@ -1,0 +1,30 @@
+# Two commands on a fresh machine: `make run` and `make test`. The same in plain pip stands in the README.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: run test check bench
+
+run: .venv/installed
+	$(BIN)/secateur run
+
+test: .venv/installed-test
+	$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m pytest
+
+check: .venv/installed-test
+	$(BIN)/pre-commit run --all-files
+
+bench: .venv/installed-test
+	$(BIN)/python -m benchmarks
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) .
+	touch $@
+
+.venv/installed-test: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) '.[test]'
+	touch $@ .venv/installed
