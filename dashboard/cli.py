@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from dashboard.printing import line, rows, table
 from engine import (
-    Failed,
     InvalidInput,
-    Measured,
     Measurer,
     Protocol,
     Recipe,
@@ -29,7 +27,6 @@ from engine import (
 from sample_models import available_models, load
 
 BAD_INPUT = 2
-_Write = Callable[[Measured | Failed], None]
 RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
 
 
@@ -148,7 +145,7 @@ def _measure(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(_recipe_text(options.recipe)) if options.recipe is not None else Recipe()
     with _measurer(options) as measurer:
         measured = measurer.measure(recipe)
-    print(json.dumps(measured.to_dict()) if options.json else _table(measured))
+    print(json.dumps(measured.to_dict()) if options.json else table(measured))
     return 0
 
 
@@ -161,10 +158,10 @@ def _sweep(options: argparse.Namespace) -> int:
         high=options.high,
     )
     plan.recipes()  # a bad plan is refused before a model is loaded
-    with _measurer(options) as measurer, _rows(options.csv, plan) as write:
+    with _measurer(options) as measurer, rows(options.csv, plan) as write:
         for point in run_sweep(plan, measurer):
             write(point)
-            print(json.dumps(point.to_dict()) if options.json else _line(point, plan), flush=True)
+            print(json.dumps(point.to_dict()) if options.json else line(point, plan), flush=True)
     return 0
 
 
@@ -196,71 +193,3 @@ def _vary(text: str) -> tuple[int, str]:
     if not (dot and name and step.isascii() and step.isdigit() and len(step) < 6):
         raise InvalidInput("--vary must be STEP.COEFFICIENT such as 0.amount, got {got!r}", got=text[:60])
     return int(step), name
-
-
-@contextmanager
-def _rows(path: str | None, plan: Sweep) -> Iterator[_Write]:
-    if path is None:
-        yield lambda point: None
-        return
-    try:
-        file = Path(path).open("w", newline="", encoding="utf-8")  # noqa: SIM115 - closed below, opened before a long sweep
-    except OSError as error:
-        raise InvalidInput(
-            "--csv must be a file that can be written, got {got!r}: {why}", got=path, why=error.strerror
-        ) from error
-    index, name = plan.vary
-    with file:
-        writer = csv.writer(file)
-        head: list[str] = []
-
-        def write(point: Measured | Failed) -> None:
-            row = {"recipe": str(point.recipe), name: point.recipe.step(index).values[name], **_flat(point)}
-            if not head:
-                head.extend([*row, *([] if "failed" in row else ["failed"])])
-                writer.writerow(head)
-            writer.writerow([row.get(column, "") for column in head])
-            file.flush()
-
-        yield write
-
-
-def _flat(point: Measured | Failed) -> dict[str, object]:
-    if isinstance(point, Failed):
-        return {"failed": str(point.error)}
-    row: dict[str, object] = {}
-    for side, figures in (("original", point.original), ("variant", point.variant)):
-        for name, e in figures.figures.items():
-            row |= {f"{side}_{name}": e.value, f"{side}_{name}_low": e.low, f"{side}_{name}_high": e.high}
-    return row
-
-
-def _line(point: Measured | Failed, plan: Sweep) -> str:
-    index, name = plan.vary
-    value = point.recipe.step(index).values[name]
-    if isinstance(point, Failed):
-        return f"{name} {value:<8} failed: {point.error}"
-    v = point.variant
-    return (
-        f"{name} {value:<8} {v.nonzero.value:>12,} of {v.parameters.value:,} parameters not zero  "
-        f"{v.accuracy.value:.2%} [{v.accuracy.low:.2%}, {v.accuracy.high:.2%}]  {v.latency_ms.value:.3f} ms"
-    )
-
-
-def _table(measured: Measured) -> str:
-    rows = [
-        f"{measured.model}  {measured.recipe}",
-        f"{'':20}{'original':>16}{'variant':>16}  95 % interval of the variant",
-    ]
-    for name, changed in measured.variant.figures.items():
-        before = measured.original[name]
-        sides = ["-" if e.value is None else f"{e.value:,.6g}" for e in (before, changed)]
-        interval = (
-            changed.reason if changed.value is None else f"{changed.low:,.6g} to {changed.high:,.6g}, n = {changed.n}"
-        )
-        rows.append(f"{name:20}{sides[0]:>16}{sides[1]:>16}  {interval} {changed.unit}")
-    p = measured.protocol
-    rows.append(
-        f"{p.device} ({p.device_name}), {p.threads} threads, torch {p.torch_version}, {p.examples} test examples"
-    )
-    return "\n".join(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard import cache, forms, state
-from dashboard.state import View
+from dashboard.view import View
 from engine import Job, Recipe, Sweep
 
 FEW_SECONDS = 5.0

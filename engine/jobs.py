@@ -181,6 +181,8 @@ class Runner:
         began = time.monotonic()
         try:
             answer = json.loads(self._pool.submit(do_job, job, channel, self._store.url).result())
+            for kind, key, record in answer["records"]:
+                self._store.put(cast("RecordKind", kind), key, record)
         except BrokenProcessPool:
             self._pool.shutdown(wait=False)
             self._pool = self._make()
@@ -188,8 +190,6 @@ class Runner:
             return None if gone else Outcome("failed", error="the worker process must survive, got: it died; try again")
         except Exception as error:
             return Outcome("failed", error=f"{type(error).__name__}: {error}"[:300])
-        for kind, key, record in answer["records"]:
-            self._store.put(cast("RecordKind", kind), key, record)
         if answer.get("cancelled"):
             return None
         if "error" in answer:

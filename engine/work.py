@@ -103,7 +103,8 @@ def look_up(job: Job, store: Store) -> dict[str, object] | None:
     """The answer to a point's job where the store holds it; nothing is measured."""
     if job.kind != "point":
         return None
-    found = _looker(job.reference, job.fingerprint, job.protocol, store).lookup(job.recipe)
+    looker = _looker(job.reference, job.fingerprint, job.protocol, store)
+    found = looker.lookup(job.recipe) if looker.workload.fingerprint == job.fingerprint else None
     return None if found is None else found.to_dict()
 
 

@@ -12,7 +12,7 @@ from dashboard import cache, measuring, state
 from dashboard.charts import CurveData, curve_chart, curve_point, method_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Plan, Wishes
-from dashboard.state import AXES, View
+from dashboard.view import AXES, View
 from dashboard.views import figures, recipe, weights
 from dashboard.words import duration, sentence, t, title
 from engine import Outcome
@@ -61,6 +61,7 @@ def _model(view: View) -> None:
 
 def _results(was_busy: bool) -> None:
     """Everything that is measured: runs again and again while the queue is at work."""
+    state.settle()  # a widget in here reruns this part alone
     view = state.view()
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)

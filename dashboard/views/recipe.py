@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cache, forms, state
 from dashboard.gallery import RECIPES
-from dashboard.state import View
+from dashboard.view import View, first_vary
 from dashboard.words import t, title
 from engine import Method, Recipe, SecateurError, available_methods
 from sample_models import available_models
@@ -50,7 +50,7 @@ def _gallery() -> None:
         if chosen is not None:
             start = RECIPES[chosen]
             recipe = Recipe.of(start.recipe)
-            vary = start.vary or state.first_vary(recipe)
+            vary = start.vary or first_vary(recipe)
             state.show(replace(state.view(), recipe=recipe, off=frozenset(), vary=vary))
 
     st.selectbox(

@@ -11,7 +11,7 @@ from dashboard import cache, state
 from dashboard.charts import method_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
-from dashboard.state import View
+from dashboard.view import View
 from dashboard.weight_charts import WeightsData, histogram_chart, transfer_chart
 from dashboard.words import sentence, share, t
 

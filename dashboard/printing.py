@@ -1,0 +1,83 @@
+"""Measured points as lines, tables and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine import Failed, InvalidInput, Measured, Sweep
+
+Write = Callable[[Measured | Failed], None]
+
+
+@contextmanager
+def rows(path: str | None, plan: Sweep) -> Iterator[Write]:
+    """A function that writes a point as a row of a CSV file, or does nothing where no file is named."""
+    if path is None:
+        yield lambda point: None
+        return
+    try:
+        file = Path(path).open("w", newline="", encoding="utf-8")  # noqa: SIM115 - closed below, opened before a long sweep
+    except OSError as error:
+        raise InvalidInput(
+            "--csv must be a file that can be written, got {got!r}: {why}", got=path, why=error.strerror
+        ) from error
+    index, name = plan.vary
+    with file:
+        writer = csv.writer(file)
+        head: list[str] = []
+
+        def write(point: Measured | Failed) -> None:
+            row = {"recipe": str(point.recipe), name: point.recipe.step(index).values[name], **_flat(point)}
+            if not head:
+                head.extend([*row, *([] if "failed" in row else ["failed"])])
+                writer.writerow(head)
+            writer.writerow([row.get(column, "") for column in head])
+            file.flush()
+
+        yield write
+
+
+def _flat(point: Measured | Failed) -> dict[str, object]:
+    if isinstance(point, Failed):
+        return {"failed": str(point.error)}
+    row: dict[str, object] = {}
+    for side, figures in (("original", point.original), ("variant", point.variant)):
+        for name, e in figures.figures.items():
+            row |= {f"{side}_{name}": e.value, f"{side}_{name}_low": e.low, f"{side}_{name}_high": e.high}
+    return row
+
+
+def line(point: Measured | Failed, plan: Sweep) -> str:
+    """A point of a sweep in one line."""
+    index, name = plan.vary
+    value = point.recipe.step(index).values[name]
+    if isinstance(point, Failed):
+        return f"{name} {value:<8} failed: {point.error}"
+    v = point.variant
+    return (
+        f"{name} {value:<8} {v.nonzero.value:>12,} of {v.parameters.value:,} parameters not zero  "
+        f"{v.accuracy.value:.2%} [{v.accuracy.low:.2%}, {v.accuracy.high:.2%}]  {v.latency_ms.value:.3f} ms"
+    )
+
+
+def table(measured: Measured) -> str:
+    """All figures of a point, original beside variant."""
+    rows = [
+        f"{measured.model}  {measured.recipe}",
+        f"{'':20}{'original':>16}{'variant':>16}  95 % interval of the variant",
+    ]
+    for name, changed in measured.variant.figures.items():
+        before = measured.original[name]
+        sides = ["-" if e.value is None else f"{e.value:,.6g}" for e in (before, changed)]
+        interval = (
+            changed.reason if changed.value is None else f"{changed.low:,.6g} to {changed.high:,.6g}, n = {changed.n}"
+        )
+        rows.append(f"{name:20}{sides[0]:>16}{sides[1]:>16}  {interval} {changed.unit}")
+    p = measured.protocol
+    rows.append(
+        f"{p.device} ({p.device_name}), {p.threads} threads, torch {p.torch_version}, {p.examples} test examples"
+    )
+    return "\n".join(rows)
