@@ -5,6 +5,7 @@ The address holds the whole view in one versioned parameter, as text; never an i
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import replace
 from typing import cast
@@ -15,6 +16,7 @@ from dashboard.view import View, first_vary, first_view
 from engine import Method, Recipe, SecateurError
 
 PARAMETER = "s"
+LATE_S = 0.7
 
 
 def begin() -> View:
@@ -26,7 +28,8 @@ def begin() -> View:
     if "view" not in session:
         session.view, session.owner, session.uids, session.next_uid = first_view(), uuid.uuid4().hex, [], 0
         session.complaint, session.address, session.stopped, session.paid = "", None, frozenset(), frozenset()
-    if text is not None and text != session.address:
+        session.moved, session.written = False, {}
+    if text is not None and text != session.address and not _stale(text):
         try:
             session.view = View.from_text(text)
         except SecateurError as error:
@@ -35,13 +38,26 @@ def begin() -> View:
     return cast("View", session.view)
 
 
+def _stale(text: str) -> bool:
+    """Whether an address that differs from the session's is only late, and nobody's wish.
+
+    The browser sends its address with every move. While moves come fast it may send one that this session wrote
+    just before; taking it for a followed link would undo the last move.
+    """
+    session = st.session_state
+    return bool(session.moved) or time.monotonic() - session.written.get(text, -LATE_S) < LATE_S
+
+
 def settle() -> None:
     """Bring address and step numbers in line with the view."""
     session = st.session_state
-    text = session.view.to_text()
+    text, now = session.view.to_text(), time.monotonic()
+    if text != session.address and session.address is not None:
+        late = {old: at for old, at in session.written.items() if now - at < LATE_S}
+        session.written = {**late, session.address: now}
     if st.query_params.get(PARAMETER) != text:
         st.query_params[PARAMETER] = text
-    session.address = text
+    session.address, session.moved = text, False
     while len(session.uids) < len(session.view.recipe):
         session.uids = [*session.uids, session.next_uid]
         session.next_uid += 1
@@ -57,6 +73,7 @@ def show(new: View) -> None:
     """Change the view; a callback's only way to do so."""
     st.session_state.view = new
     st.session_state.complaint = ""
+    st.session_state.moved = True
 
 
 def complain(sentence: str) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from engine.work import Job, do_job, look_up, warm_up
 
 Status: TypeAlias = Literal["waiting", "running", "done", "failed"]
 LEASE_S = 60.0
+LOOK_S = 1.0  # how often it is looked whether a job that runs is still wanted
 REMEMBERED = 4096
 MOST_WANTED = 512
 
@@ -70,6 +71,7 @@ class Runner:
         self._pool = executor()
         self._folder = tempfile.TemporaryDirectory(prefix="secateur-", ignore_cleanup_errors=True)
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+        self._looked_up: OrderedDict[str, None] = OrderedDict()
         self._wishes: dict[str, _Wish] = {}
         self._running: tuple[Job, FolderChannel] | None = None
         self._changed = threading.Condition()
@@ -113,6 +115,7 @@ class Runner:
         with self._changed:
             for job in jobs:
                 self._outcomes.pop(job.key, None)
+                self._looked_up.pop(job.key, None)
 
     def close(self) -> None:
         """Stop the worker and the queue."""
@@ -127,8 +130,11 @@ class Runner:
 
     def _from_store(self, job: Job) -> None:
         with self._changed:
-            if job.key in self._outcomes:
+            if job.key in self._outcomes or job.key in self._looked_up:
                 return
+            self._looked_up[job.key] = None
+            while len(self._looked_up) > REMEMBERED:
+                self._looked_up.popitem(last=False)
         found = look_up(job, self._store)
         if found is not None:
             self._keep(job, Outcome("done", found))
@@ -180,7 +186,7 @@ class Runner:
         """The outcome, or None where the job was cancelled and may be wanted again."""
         began = time.monotonic()
         try:
-            answer = json.loads(self._pool.submit(do_job, job, channel, self._store.url).result())
+            answer = json.loads(self._watched(self._pool.submit(do_job, job, channel, self._store.url)))
             for kind, key, record in answer["records"]:
                 self._store.put(cast("RecordKind", kind), key, record)
         except BrokenProcessPool:
@@ -189,9 +195,16 @@ class Runner:
             gone = channel.cancelled()
             return None if gone else Outcome("failed", error="the worker process must survive, got: it died; try again")
         except Exception as error:
-            return Outcome("failed", error=f"{type(error).__name__}: {error}"[:300])
+            return Outcome("failed", error=f"{type(error).__name__}: {error}".partition("\n")[0][:300])
         if answer.get("cancelled"):
             return None
         if "error" in answer:
             return Outcome("failed", error=answer["error"])
         return Outcome("done", answer["result"], seconds=time.monotonic() - began)
+
+    def _watched(self, future: Future[str]) -> str:
+        """The answer; meanwhile it is looked now and then whether somebody still wants it."""
+        while not wait([future], timeout=LOOK_S).done:
+            with self._changed:
+                self._drop_unwanted()
+        return future.result()

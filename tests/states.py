@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch._dynamo  # an optimizer imports it when first used, and sympy with it, which adds a filter of warnings
 from torch import Tensor, nn
 
 

@@ -79,8 +79,9 @@ def test_the_variant_is_ready_to_use(case: Case, device: str) -> None:
 def test_the_same_seed_gives_the_same_bits(case: Case) -> None:
     context = case.context()
     recipe = case.recipe()
+    torch.manual_seed(1)
     first, again = recipe.apply_in(context), recipe.apply_in(context)  # the second one from the context's memo
-    torch.manual_seed(12345)
+    torch.manual_seed(2)  # the process's own seed is nothing to it
     afresh = case.variant()
     assert contents(first) == contents(again) == contents(afresh)
 

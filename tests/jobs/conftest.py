@@ -20,7 +20,6 @@ from sample_models import load
 from tests.engine.quick import quick
 
 WAIT_S = 60.0
-Wait = Callable[[Callable[[], bool]], None]
 MakeJob = Callable[..., Job]
 
 
@@ -66,13 +65,14 @@ class ByHand(Executor):
 
     def __init__(self) -> None:
         self.asked: queue.Queue[Asked] = queue.Queue()
+        self.all: list[Asked] = []
         self.open = True
 
     def submit(self, function: Callable[..., str], /, *given: object, **named: object) -> Future[str]:
         asked = Asked(*given[:2], Future())  # type: ignore[call-arg, arg-type]
-        if self.open:
-            self.asked.put(asked)
-        else:
+        self.all.append(asked)
+        self.asked.put(asked)
+        if not self.open:
             asked.answer(cancelled=True)
         return asked.future
 
@@ -83,8 +83,9 @@ class ByHand(Executor):
     def let_go(self) -> None:
         """Answer whatever is left, so that the runner can end."""
         self.open = False
-        while not self.asked.empty():
-            self.take().answer(cancelled=True)
+        for asked in self.all:
+            if not asked.future.done():
+                asked.answer(cancelled=True)
 
 
 @pytest.fixture(scope="package")
@@ -118,6 +119,8 @@ def queue_runner(by_hand: ByHand) -> Iterator[Runner]:
     """A runner whose jobs the test does by hand."""
     made = Runner(MemoryStore(), lambda: by_hand)
     yield made
+    for owner in list(made._wishes):
+        made.want(owner, [])
     by_hand.let_go()
     made.close()
 
