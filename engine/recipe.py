@@ -19,6 +19,7 @@ from engine.metrics.record import pick_device
 from engine.workload import Workload
 
 MOST_STEPS = 32
+FAULTS = (RuntimeError, AttributeError, TypeError, ValueError, LookupError, AssertionError)  # of a model that runs
 RecipeLike: TypeAlias = "Recipe | str | Iterable[object] | None"
 
 
@@ -157,7 +158,7 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
         raise
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:
+    except FAULTS as error:
         raise BrokenVariant(
             "step {index} ({method}) must leave a model that runs, got: {why}",
             index=index,
@@ -179,7 +180,7 @@ def _check_runs(model: nn.Module, context: Context) -> None:
         with torch.inference_mode():
             wanted = context.original(example).shape
             got = model(example).shape
-    except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
+    except FAULTS as error:
         raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=_first_line(error)) from error
     if wanted != got:
         raise BrokenVariant(

@@ -72,6 +72,7 @@ def test_the_variant_is_ready_to_use(case: Case, device: str) -> None:
     assert not any(module.training for module in variant.modules())
     assert {p.device.type for p in variant.parameters()} == {device}
     assert type(variant) is type(case.workload.model())
+    assert Held.of(variant).hooks == 0
     assert all(p.requires_grad and p.grad is None and p.is_leaf for p in variant.parameters())
 
 

@@ -1,23 +1,17 @@
-"""Measuring in a hundredth of a second, and stores and channels that tell what was done."""
+"""Measuring in a hundredth of a second, and a store that tells what was done."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import Protocol, Workload
+from engine import Protocol
 from engine.store import MemoryStore, Payload, RecordKind
-from tests.tiny import MAKERS, workload_of
 
 
 def quick(device: str = "cpu", **changes: object) -> Protocol:
     """A protocol of few rounds."""
     here = Protocol.here(device, threads=1)
     return replace(here, warm_up=1, least_rounds=2, most_rounds=3, budget_s=0.01, **changes)  # type: ignore[arg-type]
-
-
-def linear_workload() -> Workload:
-    """A tiny workload that any process can build again."""
-    return workload_of("linear", *MAKERS["linear"])
 
 
 class CountingStore(MemoryStore):

@@ -130,6 +130,11 @@ def test_things_are_what_the_net_has(model: str, recipe: list[object], things: i
     assert count_things(load(model), Recipe.of(recipe), len(recipe) - 1) == things
 
 
-def test_a_model_that_a_step_refuses_is_not_counted() -> None:
-    with pytest.raises(CannotApply, match="layer_pruning"):
-        count_things(tiny("linear"), Recipe.of([["layer_pruning", {}]]), 0)
+def test_a_model_that_a_step_refuses_is_not_counted(digits: Workload) -> None:
+    everything = [name.removesuffix(".weight") for name in layer_names(digits)]
+    with pytest.raises(CannotApply, match="^node_pruning must find nodes that can be cut, got none in digits_mlp$"):
+        count_things(digits, Recipe.of([["node_pruning", {"protect": everything}]]), 0)
+
+
+def test_where_there_is_nothing_to_act_on_the_count_is_zero() -> None:
+    assert count_things(tiny("conv"), Recipe.of([["layer_pruning", {}]]), 0) == 0

@@ -99,6 +99,18 @@ def test_tied_grouped_and_attentions_own_layers_are_left_alone() -> None:
         assert now.linear1[0].weight.shape == (1, 8)
 
 
+def test_the_thin_layers_of_an_encoder_are_really_run() -> None:
+    """torch's fast path would read the product of both and compute as before."""
+    workload = tiny("attention")
+    variant = Recipe.of([["structure_optimization", {"rank": 0.25}]]).apply(workload, device="cpu")
+    runs: list[tuple[int, ...]] = []
+    for layer in variant.encoder.layers:
+        layer.linear1[0].register_forward_hook(lambda _, __, output: runs.append(tuple(output.shape)))
+    with torch.inference_mode():
+        variant(workload.example)
+    assert runs == [(1, 5, 2)] * 2
+
+
 def test_at_full_rank_of_the_needed_directions_nothing_is_lost() -> None:
     weight = random_inputs(12, 2) @ random_inputs(2, 20, seed=2)  # of rank 2
     net = linear(weight.tolist(), [0.5] * 12)
