@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from dashboard.forms import kept_of
 from dashboard.live_chart import MUTED, TEXT
-from dashboard.words import quantity, t, title
+from dashboard.words import interval, quantity, t, title
 from engine import Estimate, available_methods
 
 # Okabe and Ito's colours, told apart by everybody, their yellow darkened to show on white; a method has the same one
@@ -109,8 +109,8 @@ def _hover(figures: Mapping[str, Estimate], protocol: Mapping[str, object]) -> s
         lines.append(
             f"{quantity(e.value, e.unit)} {title(name)}" if e.value is not None else f"{title(name)}: {e.reason}"
         )
-    if ms.value is not None and ms.low is not None and ms.high is not None:
-        lines.append(f"{quantity(ms.value, 'ms')} ({ms.low:.3g} to {ms.high:.3g}) at batch 1")
+    if ms.value is not None:
+        lines.append(f"{quantity(ms.value, 'ms')} ({interval(ms)}) at batch 1")
     lines.append(
         t(
             "{device}, {threads} threads, torch {version}",

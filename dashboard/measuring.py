@@ -120,10 +120,11 @@ def plan(view: View, wishes: Wishes) -> Plan:
         if priced.status in ("waiting", "running"):
             return Plan(jobs + ([wishes.here] if _known(wishes.here) else []))
         seconds = float(priced.result.get("seconds", 0.0))  # type: ignore[arg-type]
-    here_mark = f"{view.model} {view.active}"
-    known = _known(wishes.here)
-    if seconds > FEW_SECONDS and not known and not state.marked("paid", here_mark):
-        return Plan([*jobs, *_agreed(view, wishes)], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
+    free = seconds <= FEW_SECONDS or _tried(wishes.here) or state.marked("paid", f"{view.model} {view.active}")
+    if not free:
+        # a curve without trainings of its own waits, too: its first point would do the one that all of them share
+        agreed = _agreed(view, wishes, seconds) if wishes.curve and wishes.curve.trainings else []
+        return Plan([*jobs, *agreed], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
     jobs += [wishes.here, *([wishes.weights] if wishes.weights else [])]
     return Plan([*jobs, *_agreed(view, wishes, seconds)], ask_curve=_asked(view, wishes, seconds))
 
@@ -132,7 +133,13 @@ def _known(job: Job) -> bool:
     return cache.runner().outcome(job).status in ("done", "failed")
 
 
-def _agreed(view: View, wishes: Wishes, training_s: float = 0.0) -> list[Job]:
+def _tried(job: Job) -> bool:
+    """Whether the worker did this job: then it keeps the trained model. What came from the store it does not have."""
+    outcome = cache.runner().outcome(job)
+    return outcome.status == "failed" or (outcome.status == "done" and outcome.seconds > 0)
+
+
+def _agreed(view: View, wishes: Wishes, training_s: float) -> list[Job]:
     """The curve's points, where they are free, cheap or paid for, and nobody stopped them."""
     curve = wishes.curve
     if curve is None or state.marked("stopped", curve.mark) or _asked(view, wishes, training_s) is not None:

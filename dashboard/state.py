@@ -31,7 +31,7 @@ def begin() -> View:
         session.moved, session.written = False, {}
     if text is not None and text != session.address and not _stale(text):
         try:
-            session.view = View.from_text(text)
+            session.view, session.complaint = View.from_text(text), ""
         except SecateurError as error:
             session.complaint = str(error)
     settle()

@@ -46,7 +46,7 @@ def quantity(value: float, unit: str) -> str:
     if unit == "bytes":
         return f"{value / 1e6:.2f} MB" if value >= 1e6 else f"{value / 1e3:.1f} kB"
     if unit == "ms":
-        return f"{value:.3g} ms" if value < 1000 else f"{value / 1000:.3g} s"
+        return f"{value:.3g} ms" if value < 999.5 else f"{value / 1000:.3g} s"
     if unit == "fraction":
         return share(value)
     if unit == "multiply-adds":
@@ -63,18 +63,28 @@ def interval(estimate: Estimate) -> str:
     if estimate.low == estimate.high:
         return t("exact")
     low, high = quantity(estimate.low, estimate.unit), quantity(estimate.high, estimate.unit)
-    return t("{low} to {high}", low=low.removesuffix(" ms").removesuffix(" %"), high=high)
+    for unit in (" ms", " s", " %"):
+        if high.endswith(unit):
+            low = low.removesuffix(unit)
+    return t("{low} to {high}", low=low, high=high)
 
 
 def change(before: Estimate, after: Estimate) -> str | None:
-    """How a figure differs from the original's: "-49.9 %", "-1.2 points"; None where either is missing."""
+    """How a figure differs from the original's: "-49.9 %", "-1.2 points", "unchanged"; None where either is missing."""
     if before.value is None or after.value is None:
         return None
+    if before.value == after.value:
+        return t("unchanged")
     if after.unit == "fraction":
-        return f"{100 * (after.value - before.value):+.1f} points"
+        return _signed(100 * (after.value - before.value), t("points"))
     if before.value == 0 or after.unit not in ("parameters", "bytes", "ms", "multiply-adds"):
         return f"{after.value - before.value:+.3g}"
-    return f"{100 * (after.value / before.value - 1):+.1f} %"
+    return _signed(100 * (after.value / before.value - 1), "%")
+
+
+def _signed(value: float, unit: str) -> str:
+    # an ASCII minus: Streamlit's metric takes a typographic one for a plus
+    return f"{value:+.1f} {unit}" if abs(value) >= 0.05 else f"±0.0 {unit}"
 
 
 def duration(seconds: float) -> str:

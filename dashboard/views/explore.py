@@ -68,6 +68,7 @@ def _results(was_busy: bool) -> None:
     queue = cache.runner()
     queue.want(state.owner(), plan.jobs)
     outcomes = {job.key: queue.outcome(job) for job in [*plan.jobs, wishes.original, wishes.here, *wishes.points]}
+    figures.show_original(outcomes[wishes.original.key])
     figures.show(wishes, outcomes, waits=plan.ask_point is not None)
     _questions(view, wishes, plan)
     with st.container(border=True, key="tradeoff"):

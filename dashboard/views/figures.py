@@ -37,6 +37,16 @@ class Notes(NamedTuple):
     same: bool
 
 
+def show_original(outcome: Outcome) -> None:
+    """One line on the model as it is: its size and its score."""
+    if outcome.status != "done":
+        st.caption(t("The original is being measured …"))
+        return
+    e = figures_of(outcome.result, "original")
+    parts = [t("{n} parameters", n=_value(e["parameters"])), _value(e["size_bytes"]), _value(e["accuracy"])]
+    st.caption(t("The original: {facts} ({interval}).", facts=" · ".join(parts), interval=interval(e["accuracy"])))
+
+
 def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
     """Draw the six figures of the current recipe, or what is known of them so far.
 
@@ -53,8 +63,9 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
     with st.container(border=True), st.grid(6, min_column_width=100, key="figures", gap="small"):
         for name, label, less in FIGURES:
             text = "" if waits or here.status == "failed" else _so_far(wishes, name)
-            notes = Notes(text, note, _more(name, after), less, _indistinct(name, here))
-            _figure(t(label), after.get(name), before.get(name), notes)
+            new, old = after.get(name), before.get(name)
+            notes = Notes(text, note, _more(name, after), less, _indistinct(name, here, old, new))
+            _figure(t(label), new, old, notes)
 
 
 def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: Notes) -> None:
@@ -66,7 +77,7 @@ def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: 
             st.caption(t("original {value}", value=_value(before)) if before else " ")
             return
         delta = change(before, after) if before is not None else None
-        still = same or (delta is not None and delta.lstrip("+-").startswith(("0.0 %", "0.0 points")))
+        still = same or delta is None or delta.startswith("±") or after.value == (before.value if before else None)
         colour: Colour = "off" if still else "inverse" if less else "normal"
         st.metric(
             label, _value(after), delta=delta, delta_color=colour, delta_arrow="off" if still else "auto",
@@ -75,8 +86,10 @@ def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: 
         st.caption(f"{interval(after)}{more}")
 
 
-def _indistinct(name: str, here: Outcome) -> bool:
-    """Whether the interval of the latency's ratio holds 1: neither faster nor slower."""
+def _indistinct(name: str, here: Outcome, old: Estimate | None, new: Estimate | None) -> bool:
+    """Whether a change may be none: the interval of the latency's ratio holds 1, that of the score the original's."""
+    if name == "accuracy" and old and new and None not in (old.value, new.low, new.high):
+        return cast("float", new.low) <= cast("float", old.value) <= cast("float", new.high)
     ratios = cast("dict[str, dict[str, float]]", here.result.get("latency_ratio", {}))
     return name == "latency_ms" and "1" in ratios and ratios["1"]["low"] <= 1 <= ratios["1"]["high"]
 

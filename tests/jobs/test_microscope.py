@@ -132,7 +132,7 @@ def test_things_are_what_the_net_has(model: str, recipe: list[object], things: i
 
 def test_a_model_that_a_step_refuses_is_not_counted(digits: Workload) -> None:
     everything = [name.removesuffix(".weight") for name in layer_names(digits)]
-    with pytest.raises(CannotApply, match="^node_pruning must find nodes that can be cut, got none in digits_mlp$"):
+    with pytest.raises(CannotApply, match=r"^node_pruning must find nodes that can be cut, got none in digits_mlp$"):
         count_things(digits, Recipe.of([["node_pruning", {"protect": everything}]]), 0)
 
 

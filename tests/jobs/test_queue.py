@@ -28,7 +28,7 @@ def done_in_order(by_hand: ByHand, n: int) -> list[str]:
 
 
 def test_wishes_are_met_in_their_order(queue_runner: Runner, by_hand: ByHand, named: Named) -> None:
-    queue_runner.want("me", [named(n) for n in "first second third fourth".split()])
+    queue_runner.want("me", [named(n) for n in ["first", "second", "third", "fourth"]])
     assert done_in_order(by_hand, 4) == ["first", "second", "third", "fourth"]
 
 
