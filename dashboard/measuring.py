@@ -112,13 +112,14 @@ class Plan:
 def plan(view: View, wishes: Wishes) -> Plan:
     """What to measure at once, and what to ask first because it takes more than a few seconds."""
     queue = cache.runner()
+    queue.look_up([wishes.here, *wishes.points])  # what is stored is shown, whatever must be asked
     jobs = [wishes.original]
     seconds = 0.0
     if wishes.price is not None:
         jobs.append(wishes.price)
         priced = queue.outcome(wishes.price)
         if priced.status in ("waiting", "running"):
-            return Plan(jobs + ([wishes.here] if _known(wishes.here) else []))
+            return Plan(jobs)
         seconds = float(priced.result.get("seconds", 0.0))  # type: ignore[arg-type]
     free = seconds <= FEW_SECONDS or _tried(wishes.here) or state.marked("paid", f"{view.model} {view.active}")
     if not free:

@@ -80,13 +80,17 @@ class Runner:
         self._thread = threading.Thread(target=self._serve, name="secateur-jobs", daemon=True)
         self._thread.start()
 
+    def look_up(self, jobs: Sequence[Job]) -> None:
+        """Learn what the store knows of these jobs; nothing is measured for it."""
+        for job in jobs:
+            self._from_store(job)
+
     def want(self, owner: str, jobs: Sequence[Job]) -> None:
         """Say what one page wants now, the most urgent first; it replaces what that page wanted before.
 
         It must be said again within a minute: a page that is gone wants nothing.
         """
-        for job in jobs[:MOST_WANTED]:
-            self._from_store(job)
+        self.look_up(jobs[:MOST_WANTED])
         with self._changed:
             before = self._wishes.get(owner)
             served = before.served if before else 0.0

@@ -182,7 +182,9 @@ def _questions(view: View, wishes: Wishes, plan: Plan) -> None:
     """What takes more than a few seconds is asked first, with its price."""
     with st.container(horizontal=True, key="questions"):
         if plan.ask_point is not None:
-            label = t("Train and measure this recipe, {time}", time=duration(plan.ask_point))
+            known = cache.runner().outcome(wishes.here).status == "done"
+            label = "Train again, to see the weights, {time}" if known else "Train and measure this recipe, {time}"
+            label = t(label, time=duration(plan.ask_point))
             st.button(
                 label, key="pay-point", type="primary", icon=":material/play_arrow:",
                 on_click=lambda: state.mark("paid", f"{view.model} {view.active}"),
