@@ -8,11 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.coefficient import Coefficient, count
 from engine.edit.surgery import own_tensors, zero_masks
 from engine.method import Context
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # outputs, inputs, targets -> scalar
+WEIGHT_DECAY = 0.01
 REPORTS = 50  # partial figures of one training
+
+# The knobs of every method that trains: the same names, ranges and words.
+STEPS = count("steps", 100, "How many gradient steps are taken.", 0, 10_000)
+BATCH_SIZE = count("batch_size", 128, "Training examples of one step; all of them where there are fewer.", 1, 65_536)
+LEARNING_RATE = Coefficient("learning_rate", "real", 0.001, "The largest step of AdamW.", 1e-6, 1.0, scale="log")
+KEEP_ZEROS = Coefficient(
+    "keep_zeros", "choice", "yes", "Whether a weight that is zero stays zero.", choices=("yes", "no")
+)
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,9 @@ def _loop(model: nn.Module, context: Context, loss: Loss, optimizer: torch.optim
             context.channel.report({"step": step, "steps": schedule.steps, "loss": value.item()})
 
 
-def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.Optimizer:
-    """The optimizer with its learning rate warmed up over a tenth of the steps, then lowered along a cosine."""
+def adamw(model: nn.Module, learning_rate: float, steps: int) -> torch.optim.Optimizer:
+    """AdamW on all parameters, warmed up over a tenth of the steps, then lowered along a cosine."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
     warm = max(1, steps // 10)
 
     def share(step: int) -> float:

@@ -6,16 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.coefficient import Coefficient, count, fraction
-from engine.edit.training import Schedule, cosine, train
+from engine.coefficient import Coefficient, fraction
+from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
 from engine.method import Context, Effect, Form, Method
 
-STEPS = count("steps", 100, "How many gradient steps are taken.", 0, 10_000)
-BATCH = count("batch_size", 128, "Training examples of one step; all of them where there are fewer.", 1, 65_536)
-RATE = Coefficient("learning_rate", "real", 0.001, "The largest step of AdamW.", 1e-6, 1.0, scale="log")
 TEMPERATURE = Coefficient("temperature", "real", 4.0, "How far the outputs are softened.", 0.1, 50.0, scale="log")
 SOFT = fraction("soft_share", 0.9, "The weight of the teacher's outputs in the loss; the rest is for the targets.")
-KEEP = Coefficient("keep_zeros", "choice", "yes", "Whether a weight that is zero stays zero.", choices=("yes", "no"))
 NEEDS = frozenset({"data", "original", "training"})
 CHANGES = Effect(frozenset({"values"}), keeps_zeros=False)
 
@@ -42,7 +38,7 @@ class KnowledgeDistillation(Method):
     name = "knowledge_distillation"
     title = "Knowledge distillation"
     family = "compression"
-    coefficients = (STEPS, RATE, BATCH, TEMPERATURE, SOFT, KEEP)
+    coefficients = (STEPS, LEARNING_RATE, BATCH_SIZE, TEMPERATURE, SOFT, KEEP_ZEROS)
     forms = (
         Form(
             "formula",
@@ -90,8 +86,7 @@ class KnowledgeDistillation(Method):
         return share * softened_divergence(small, large, self.number("temperature")) + (1 - share) * hard
 
     def _adamw(self, model: nn.Module) -> torch.optim.Optimizer:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=self.number("learning_rate"), weight_decay=0.01)
-        return cosine(optimizer, self.whole("steps"))
+        return adamw(model, self.number("learning_rate"), self.whole("steps"))
 
 
 def mean_squared_difference(small: Tensor, large: Tensor) -> Tensor:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engine.coefficient import Coefficient, count
-from engine.edit.training import Schedule, cosine, train
+from engine.coefficient import Coefficient
+from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
 from engine.method import Context, Effect, Form, Method
 
 ALPHA = Coefficient("alpha", "real", 0.01, "The size of one step along the gradient.", 0.0, 10.0)
-STEPS = count("steps", 100, "How many steps are taken.", 0, 10_000)
-BATCH = count("batch_size", 128, "Training examples of one step; all of them where there are fewer.", 1, 65_536)
-RATE = Coefficient("learning_rate", "real", 0.001, "The largest step of AdamW.", 1e-6, 1.0, scale="log")
-KEEP = Coefficient("keep_zeros", "choice", "yes", "Whether a weight that is zero stays zero.", choices=("yes", "no"))
 NEEDS = frozenset({"data", "training"})
 
 
@@ -37,7 +33,7 @@ class ParameterOptimization(Method):
     name = "parameter_optimization"
     title = "Parameter optimisation"
     family = "optimization"
-    coefficients = (ALPHA, RATE, STEPS, BATCH, KEEP)
+    coefficients = (ALPHA, LEARNING_RATE, STEPS, BATCH_SIZE, KEEP_ZEROS)
     forms = (
         Form(
             "formula",
@@ -78,5 +74,4 @@ class ParameterOptimization(Method):
         return torch.optim.SGD([p for p in model.parameters() if p.dim() >= 2], lr=self.number("alpha"))
 
     def _adamw(self, model: nn.Module) -> torch.optim.Optimizer:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=self.number("learning_rate"), weight_decay=0.01)
-        return cosine(optimizer, self.whole("steps"))
+        return adamw(model, self.number("learning_rate"), self.whole("steps"))

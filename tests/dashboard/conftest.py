@@ -54,6 +54,14 @@ class Visit:
         return state.begin()
 
 
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
+    """A tab that was just opened without a link."""
+    made = Visit(monkeypatch)
+    state.begin()
+    return made
+
+
 class Page:
     """The whole page under AppTest."""
 

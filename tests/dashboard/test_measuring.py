@@ -27,6 +27,9 @@ class FakeQueue:
     def outcome(self, job: Job) -> Outcome:
         return self.known.get(job.key, Outcome("waiting"))
 
+    def look_up(self, jobs: list[Job]) -> None:
+        """There is no store."""
+
     def tell(self, job: Job | None, seconds: float, result: dict[str, object] | None = None) -> None:
         """A job took so long and came to this."""
         assert job is not None

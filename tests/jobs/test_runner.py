@@ -85,11 +85,14 @@ def test_only_the_driver_writes_the_store(noted: Noted, worker: Executor, job: M
         assert connection.execute(table.select()).all() == []  # the worker left nothing there
 
 
-def test_a_second_runner_answers_from_the_store_at_once(runner: Runner, store: Store, job: MakeJob) -> None:
+@pytest.mark.parametrize(("look", "who"), [("want", ["me"]), ("look_up", [])])
+def test_a_second_runner_answers_from_the_store_at_once(
+    runner: Runner, store: Store, job: MakeJob, look: str, who: list[str]
+) -> None:
     first = done(runner, job("point", PRUNED))
     reopened = open_store(store.url)
     second = Runner(reopened, Absent)
-    second.want("me", [job("point", PRUNED)])
+    getattr(second, look)(*who, [job("point", PRUNED)])
     outcome = second.outcome(job("point", PRUNED))
     second.close()
     reopened.close()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from engine import BrokenVariant, Cancelled, Recipe, Workload
-from engine.edit.training import batches, cosine
+from engine.edit.training import adamw, batches
 from tests.methods.nets import Listening, context_of, explored, linear
 from tests.states import Held, bits
 from tests.tiny import TRAIN, tiny
@@ -113,7 +113,7 @@ def test_every_pass_over_the_data_takes_each_example_once(n: int, size: int, ste
 
 
 def test_the_learning_rate_warms_up_over_a_tenth_and_falls_along_a_cosine() -> None:
-    optimizer = cosine(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0), steps=40)
+    optimizer = adamw(nn.Linear(1, 1), learning_rate=2.0, steps=40)
     rates = []
     for _ in range(40):
         rates.append(optimizer.param_groups[0]["lr"])
