@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -34,7 +34,8 @@ class _Parser(argparse.ArgumentParser):
     """Bad input is one sentence on standard error, and exit status 2."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"secateur: {message[:1].lower() + message[1:]}; see {self.prog} --help", file=sys.stderr)
+        sentence = " ".join((message[:1].lower() + message[1:]).split())
+        print(f"secateur: {sentence}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(BAD_INPUT)
 
 
@@ -111,7 +112,8 @@ def _models(options: argparse.Namespace) -> int:
 def _describe_model(name: str) -> dict[str, object]:
     workload = load(name)
     protocol = replace(Protocol.here(), batches=())
-    measured = Measurer(workload, protocol=protocol, store=open_store()).measure(None)
+    with closing(open_store()) as store:
+        measured = Measurer(workload, protocol=protocol, store=store).measure(None)
     figures = measured.original
     return {
         "name": name,
@@ -184,8 +186,9 @@ def _recipe_text(given: str) -> str:
         return Path(given).read_text("utf-8")
     except (OSError, ValueError) as error:
         raise InvalidInput(
-            "--recipe must be a JSON list or a file that holds one, got {got!r}: {why}", got=given[:80], why=error
-        ) from error
+            "--recipe must be a JSON list or a file that holds one, got {got!r}: {why}",
+            got=given[:80], why=getattr(error, "strerror", "") or error,
+        ) from error  # fmt: skip
 
 
 def _vary(text: str) -> tuple[int, str]:

@@ -28,16 +28,26 @@ def rows(path: str | None, plan: Sweep) -> Iterator[Write]:
     with file:
         writer = csv.writer(file)
         head: list[str] = []
+        waiting: list[dict[str, object]] = []
 
         def write(point: Measured | Failed) -> None:
-            row = {"recipe": str(point.recipe), name: point.recipe.step(index).values[name], **_flat(point)}
+            waiting.append({"recipe": str(point.recipe), name: point.recipe.step(index).values[name], **_flat(point)})
+            if head or not isinstance(point, Failed):  # the columns are those of the first point that has figures
+                flush()
+
+        def flush() -> None:
             if not head:
-                head.extend([*row, *([] if "failed" in row else ["failed"])])
+                head.extend(dict.fromkeys([*waiting[-1], "failed"]))
                 writer.writerow(head)
-            writer.writerow([row.get(column, "") for column in head])
+            writer.writerows([row.get(column, "") for column in head] for row in waiting)
+            waiting.clear()
             file.flush()
 
-        yield write
+        try:
+            yield write
+        finally:
+            if waiting:
+                flush()
 
 
 def _flat(point: Measured | Failed) -> dict[str, object]:
@@ -56,10 +66,11 @@ def line(point: Measured | Failed, plan: Sweep) -> str:
     value = point.recipe.step(index).values[name]
     if isinstance(point, Failed):
         return f"{name} {value:<8} failed: {point.error}"
-    v = point.variant
+    v, a = point.variant, point.variant.accuracy
+    score = a.reason if a.value is None else f"{a.value:.2%} [{a.low:.2%}, {a.high:.2%}]"
     return (
         f"{name} {value:<8} {v.nonzero.value:>12,} of {v.parameters.value:,} parameters not zero  "
-        f"{v.accuracy.value:.2%} [{v.accuracy.low:.2%}, {v.accuracy.high:.2%}]  {v.latency_ms.value:.3f} ms"
+        f"{score}  {v.latency_ms.value:.3f} ms"
     )
 
 

@@ -22,18 +22,24 @@ NORMS = (nn.GroupNorm,)
 class CoupledGroup:
     """Nodes of one layer with all that hangs on them elsewhere.
 
-    root    the path of the layer whose outputs the nodes are
-    nodes   how many there are
+    root     the path of the layer whose outputs the nodes are
+    places   for each node, its outputs of that layer: several where the layer's output is split into parts that meet
+             again, as in a gated unit
     """
 
     root: str
-    nodes: int
+    places: list[list[int]]
     group: tp.dependency.Group
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        return len(self.places)
 
     def norms(self) -> Tensor:
         """For each node, the Euclidean norm of all its weights in every coupled layer: (nodes,)."""
         device = next(p.device for p in self.group[0].dep.target.module.parameters())
-        total = torch.zeros(self.nodes, dtype=torch.float64, device=device)
+        total = torch.zeros(len(self.group[0].idxs), dtype=torch.float64, device=device)
         for item in self.group:
             layer, outgoing = item.dep.target.module, self.group._DG.is_out_channel_pruning_fn(item.dep.handler)
             if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
@@ -43,11 +49,25 @@ class CoupledGroup:
             places = torch.tensor(item.idxs, device=device) % len(per_node)
             roots = torch.tensor(item.root_idxs, device=device)
             total.index_add_(0, roots, per_node[places])
-        return total.sqrt()
+        return torch.stack([total[places].sum() for places in self.places]).sqrt()
 
-    def cut(self, places: list[int]) -> None:
+    def cut(self, nodes: list[int]) -> None:
         """Take these nodes out of every coupled layer."""
-        self.group.prune(places)
+        self.group.prune(sorted(place for node in nodes for place in self.places[node]))
+
+
+def _places(group: tp.dependency.Group) -> list[list[int]]:
+    """The root's outputs, those together that only go together."""
+    root, n = group[0].dep, len(group[0].idxs)
+    if not any(isinstance(item.dep.target.module, ops._SplitOp) for item in group):
+        return [[i] for i in range(n)]
+    found: list[list[int]] = []
+    for i in range(n):
+        if not any(i in places for places in found):
+            alone = group._DG.get_pruning_group(root.target.module, root.handler, [i])
+            same = [item for item in alone if item.dep.target is root.target and item.dep.handler == root.handler]
+            found.append(sorted({place for item in same for place in item.idxs}))
+    return found
 
 
 def _axis(layer: nn.Module, outgoing: bool) -> int:
@@ -81,7 +101,8 @@ def coupled_groups(model: nn.Module, example: Tensor, protected: frozenset[str] 
     names = {module: name for name, module in model.named_modules()}
     alone = _left_alone(model)
     kept = [g for g in found if not _touches(g, alone)]
-    return [CoupledGroup(names[g[0].dep.target.module], len(g[0].idxs), g) for g in kept if len(g[0].idxs) > 1]
+    made = [CoupledGroup(names[g[0].dep.target.module], _places(g), g) for g in kept]
+    return [group for group in made if group.nodes > 1]
 
 
 def _left_alone(model: nn.Module) -> set[int]:

@@ -126,6 +126,6 @@ def _halve(model: nn.Module, inputs: Tensor, stays: frozenset[str], only: str | 
             if only in (None, group.root):
                 group.cut(list(range(group.nodes // 2)))
         shapes = [copied(inputs[:n]).shape == model(inputs[:n]).shape for n in (1, len(inputs))]
-    except (RuntimeError, AssertionError, ValueError, IndexError):
+    except (RuntimeError, AssertionError, ValueError, IndexError, KeyError, AttributeError, TypeError):
         return False
     return all(shapes)

@@ -28,6 +28,8 @@ class Plan:
     learning_rate: float
     weight_decay: float
     seed: int = 0
+    optimizer: str = "sgd"
+    smoothing: float = 0.0
 
 
 def accuracy(net: nn.Module, split: Split, batch: int = 1000) -> float:
@@ -44,12 +46,10 @@ def accuracy(net: nn.Module, split: Split, batch: int = 1000) -> float:
 def fit(
     net: nn.Module, train: Split, validation: Split, plan: Plan, augment: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[nn.Module, list[dict[str, float]]]:
-    """The net at its best epoch on validation, and the curve: SGD, one cycle of the learning rate."""
+    """The net at its best epoch on validation, and the curve; one cycle of the learning rate."""
     x, y = train
     steps = -(-len(y) // plan.batch_size)
-    optimizer = torch.optim.SGD(
-        net.parameters(), lr=plan.learning_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay
-    )
+    optimizer = _optimizer(net, plan)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, plan.learning_rate, epochs=plan.epochs, steps_per_epoch=steps, pct_start=0.25
     )
@@ -60,7 +60,7 @@ def fit(
         total, began = 0.0, time.perf_counter()
         for chosen in torch.randperm(len(y)).split(plan.batch_size):
             batch = x[chosen] if augment is None else augment(x[chosen])
-            loss = F.cross_entropy(net(batch), y[chosen])
+            loss = F.cross_entropy(net(batch), y[chosen], label_smoothing=plan.smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -73,6 +73,14 @@ def fit(
             best, best_state = score, copy.deepcopy(net.state_dict())
     net.load_state_dict(best_state)
     return net.eval(), curve
+
+
+def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    if plan.optimizer == "adamw":
+        return torch.optim.AdamW(net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    return torch.optim.SGD(
+        net.parameters(), lr=plan.learning_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay
+    )
 
 
 def ship(net: nn.Module, name: str, plan: Plan, facts: dict[str, object]) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from engine import CannotApply, Recipe
 from engine.edit.coupling import coupled_groups
@@ -13,6 +16,29 @@ FIRST = [[1.0, 2.0], [0.0, 0.0], [-3.0, 4.0], [0.0, 1.0]]
 BIAS = [0.0, 0.0, 1.0, -1.0]
 SECOND = [[2.0, 0.0, 12.0, 1.0], [1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
 X = torch.tensor([[1.0, -2.0], [3.0, 5.0], [0.0, 1.0]])
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.LSTM(4, 8, batch_first=True)
+        self.head = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.inner(x)[0][:, -1])
+
+
+class Gated(nn.Module):
+    """One half of a layer's outputs lets the other half through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = nn.Linear(6, 16)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.both(x).chunk(2, dim=-1)
+        return self.head(value * torch.sigmoid(gate))
 
 
 def perceptron() -> nn.Sequential:
@@ -140,6 +166,36 @@ def test_grouped_and_recurrent_layers_are_left_alone() -> None:
     )  # fmt: skip
     variant = cut(net, random_inputs(2, 1, 6, 6), amount=0.5)
     assert [variant[0].out_channels, variant[1].out_channels, variant[3].out_features] == [8, 8, 3]
+    recurrent = cut(Recurrent(), random_inputs(2, 5, 4), amount=0.5)
+    assert (recurrent.inner.hidden_size, recurrent.inner.weight_hh_l0.shape) == (8, (32, 8))
+    assert recurrent.head[0].out_features == 3
+
+
+@pytest.mark.parametrize("form", ["formula", "group_norm"])
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.3, 0.5, 0.99])
+def test_the_two_halves_of_a_gated_unit_are_one_node_each(form: str, share: float) -> None:
+    name = "alpha" if form == "formula" else "amount"
+    net = Gated()
+    variant = cut(net, random_inputs(2, 6), form=form, **{name: share})
+    left = max(1, 8 - round(share * 8))
+    assert (variant.both.out_features, variant.head.in_features) == (2 * left, left)
+    if form == "formula":
+        assert torch.equal(variant.both.weight, net.both.weight[[*range(left), *range(8, 8 + left)]])
+
+
+def test_the_norm_of_a_gated_units_node_has_both_halves() -> None:
+    net = Gated()
+    (group,) = coupled_groups(net, random_inputs(1, 6))
+    rows = net.both.weight.detach().square().sum(1)
+    wanted = (rows[:8] + rows[8:] + net.head.weight.detach().square().sum(0)).sqrt()
+    torch.testing.assert_close(group.norms().float(), wanted)
+
+
+@pytest.mark.parametrize("wrapped", [weight_norm, spectral_norm])
+def test_a_layer_whose_weight_is_computed_is_left_alone(wrapped: Callable[[nn.Module], nn.Module]) -> None:
+    net = nn.Sequential(wrapped(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    variant = cut(net, random_inputs(4, 6), amount=0.5)
+    assert [variant[i].out_features for i in (0, 2, 4)] == [8, 4, 3]
 
 
 def test_nodes_are_counted_for_the_slider() -> None:

@@ -1,0 +1,234 @@
+"""The page in a real browser, served as `streamlit run dashboard/app.py` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import ROOT, OpenPage, Serve, wait_idle
+
+pytestmark = pytest.mark.browser
+
+APP = ROOT / "dashboard" / "app.py"
+ASKING = Path(__file__).parent / "apps" / "asking_app.py"
+SLIDER = ".st-key-step0-magnitude_global-amount input[type=range]"
+VALUES = ".st-key-figures [data-testid=stMetricValue]"
+PRUNE = ["weight_pruning", {"form": "magnitude_global", "amount": 0.5}]
+LABELS = ["Parameters", "Non-zeros", "Multiply-adds", "Size", "Latency", "Accuracy"]
+CHART = "document.querySelector('.st-key-curve .live-chart')"
+CURVE = f"{CHART}?._fullData?.find(trace => trace.customdata?.length)?.x.length ?? 0"
+MARKER = f"{CHART}?._fullData?.find(trace => trace.name === 'this recipe')?.x[0]"
+AXIS = f"{CHART}?._fullLayout?.xaxis.title.text"
+
+Link = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {"SECATEUR_STORE": f"sqlite:///{tmp_path_factory.mktemp('explore') / 'records.sqlite'}"}
+
+
+@pytest.fixture
+def link(serve: Serve, database: dict[str, str]) -> Link:
+    """The address of a view: `link([PRUNE], model="digits_mlp", x="nonzero")`; of the page without a recipe."""
+    return link_to(serve(APP, database))
+
+
+def link_to(url: str) -> Link:
+    def make(recipe: list[object] | None = None, model: str = "digits_mlp", **parts: object) -> str:
+        if recipe is None:
+            return url
+        view = {"v": 1, "model": model, "recipe": recipe, **parts}
+        return f"{url}/?s={quote(json.dumps(view))}"
+
+    return make
+
+
+def view_of(page: Page) -> dict[str, object]:
+    """What the address says."""
+    return json.loads(parse_qs(urlsplit(page.url).query)["s"][0])
+
+
+def amount_of(page: Page) -> float:
+    return view_of(page)["recipe"][0][1]["amount"]
+
+
+def chart_of(page: Page) -> Locator:
+    return page.locator(".st-key-curve .live-chart")
+
+
+def values_of(page: Page) -> list[str]:
+    return page.locator(VALUES).all_inner_texts()
+
+
+def until(page: Page, expression: str, wanted: object) -> None:
+    """Wait until the expression gives what is wanted."""
+    page.wait_for_function(f"wanted => ({expression}) === wanted", arg=wanted)
+
+
+def more_than(page: Page, points: int) -> int:
+    """Wait until the curve has more points; how many it then has."""
+    page.wait_for_function(f"least => ({CURVE}) > least", arg=points)
+    return page.evaluate(CURVE)
+
+
+def measured(page: Page, points: int = 11) -> None:
+    """Wait until everything is measured and drawn."""
+    expect(page.locator(VALUES).last).to_contain_text("%")
+    until(page, CURVE, points)
+    expect(page.locator(".st-key-progress")).to_have_count(0)
+    wait_idle(page)
+
+
+def press(page: Page, key: str, times: int = 1, slider: str = SLIDER) -> float:
+    """Move a slider by keyboard; the amount that the address then has."""
+    before = page.url
+    page.locator(slider).focus()
+    for _ in range(times):
+        page.locator(slider).press(key)
+    page.wait_for_function("before => location.href !== before", arg=before)
+    wait_idle(page)
+    return amount_of(page)
+
+
+FIRST = {"light": ("light", 1280), "dark": ("dark", 1920)}
+
+
+@pytest.mark.parametrize("look", FIRST)
+def test_the_first_page_measures_and_its_points_appear_one_after_another(
+    link: Link, open_page: OpenPage, tmp_path: Path, look: str
+) -> None:
+    scheme, width = FIRST[look]
+    layers = [["layer_pruning", {"form": "block_influence", "amount": 0.3}]]
+    page = open_page(link(layers, "fashion_resnet") if look == "dark" else link(), scheme=scheme, width=width)
+    assert page.locator(".st-key-figures [data-testid=stMetricLabel]").all_inner_texts() == LABELS
+    seen = [0]
+    while seen[-1] < 4:
+        seen.append(more_than(page, seen[-1]))
+        assert int(chart_of(page).get_attribute("data-points") or 0) > seen[-1]
+    assert len(seen) >= 3  # not all at once
+    expect(page.locator(VALUES).last).to_contain_text("%")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    box = chart_of(page).bounding_box()
+    assert box is not None
+    assert box["width"] > width / 2
+    page.screenshot(path=tmp_path / f"{scheme}.png")
+
+
+def test_the_slider_moves_figures_marker_and_address(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    before, marker = values_of(page), page.evaluate(MARKER)
+    assert marker == 0.5
+    amount = press(page, "ArrowRight", 3)
+    assert amount == pytest.approx(0.53)
+    until(page, MARKER, amount)
+    measured(page, 12)
+    after = values_of(page)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+def test_a_copied_link_shows_the_same_in_another_browser(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE, ["structure_optimization", {"rank": 0.3}]], vary=[0, "amount"]))
+    press(page, "ArrowLeft")
+    page.locator(".st-key-axis").get_by_text("non-zeros", exact=True).click()
+    until(page, AXIS, "Parameters that are not zero")
+    measured(page, 12)
+    assert view_of(page)["x"] == "nonzero"
+    other = open_page(page.url, scheme="dark")
+    until(other, AXIS, "Parameters that are not zero")
+    measured(other, 12)
+    assert values_of(other) == values_of(page)
+    assert other.locator(SLIDER).input_value() == page.locator(SLIDER).input_value() == "0.49"
+    assert view_of(other) == view_of(page)
+
+
+def test_the_horizontal_axis_redraws_in_the_same_node(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    chart = chart_of(page)
+    chart.evaluate("node => { window.before = node; }")
+    for label, title in (("latency × 1", "Latency in ms, batch of 1"), ("size", "Size in MB"), ("amount", "amount")):
+        page.locator(".st-key-axis").get_by_text(label, exact=True).click()
+        until(page, AXIS, title)
+        assert page.evaluate(CURVE) == 11
+    assert chart.evaluate("node => window.before === node")
+
+
+def test_a_sweep_can_be_cancelled_and_go_on(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([["weight_clipping", {"form": "formula", "alpha": 0.1, "scale": "std"}]], "fashion_resnet"))
+    more_than(page, 0)
+    page.locator(".st-key-cancel button").click()
+    expect(page.locator(".st-key-go-on")).to_be_visible()
+    page.wait_for_timeout(600)  # what was on its way has arrived
+    stopped = page.evaluate(CURVE)
+    assert stopped < 11
+    page.wait_for_timeout(2500)  # longer than a point takes
+    assert page.evaluate(CURVE) == stopped
+    page.locator(".st-key-go-on button").click()
+    more_than(page, stopped)
+    expect(page.locator(".st-key-cancel")).to_be_visible()
+
+
+def test_a_training_has_a_price_and_is_measured_once_it_is_agreed_to(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(
+        link_to(serve(ASKING, {"SECATEUR_STORE": "sqlite://"}))(
+            [["parameter_optimization", {"steps": 200}], PRUNE], vary=[1, "amount"]
+        )
+    )
+    button = page.locator(".st-key-pay-point button")
+    expect(button).to_contain_text("Train and measure this recipe, about ")
+    page.wait_for_timeout(500)
+    assert values_of(page) == ["–"] * 6
+    assert page.evaluate(CURVE) == 0
+    button.click()
+    expect(button).to_have_count(0)
+    measured(page)
+
+
+def test_a_click_on_a_point_sets_the_slider(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    for index, amount in ((2, 0.19), (8, 0.76), (2, 0.19)):  # the third time everything is known already
+        box = chart_of(page).locator(".points path").nth(index).bounding_box()
+        assert box is not None
+        at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(*at)
+        expect(chart_of(page).locator(".hoverlayer .hovertext .nums")).to_contain_text(f"amount = {amount}")
+        page.mouse.click(*at)
+        expect(page.locator(SLIDER)).to_have_value(str(amount))
+        until(page, MARKER, amount)
+        assert amount_of(page) == amount
+        wait_idle(page)
+        page.mouse.move(5, 5)
+
+
+def test_the_browsers_back_returns_to_the_view_before(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    first = values_of(page)
+    press(page, "ArrowRight", 3)
+    measured(page, 12)
+    page.wait_for_timeout(800)  # an address that comes at once after a move is taken for a late one
+    page.go_back()
+    expect(page.locator(SLIDER)).to_have_value("0.5")
+    until(page, MARKER, 0.5)
+    measured(page)
+    assert amount_of(page) == 0.5
+    assert values_of(page) == first
+
+
+def test_a_nonsense_address_is_one_sentence_and_the_next_move_works(link: Link, open_page: OpenPage) -> None:
+    page = open_page(f"{link()}/?s=nonsense")
+    alert = page.locator("[data-testid=stAlert]")
+    expect(alert).to_have_count(1)
+    expect(alert).to_contain_text("The address must hold a view as JSON, got: ")
+    assert view_of(page)["model"] == "fashion_resnet"
+    assert press(page, "ArrowRight") == pytest.approx(0.51)
+    expect(alert).to_have_count(0)

@@ -1,0 +1,70 @@
+"""The command line in this process, with a user's data folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from dashboard.cli import run
+
+PRUNE = '[["weight_pruning", {"form": "magnitude_global", "amount": 0.5}]]'
+MEMORY = ("--store", "sqlite://")
+
+
+class Answer(NamedTuple):
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The one object that was printed."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        """The objects that were printed, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's data folder."""
+    for name in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command: `cli("measure", "digits_mlp", "--json")`."""
+
+    def call(*arguments: str) -> Answer:
+        try:
+            status = run(list(arguments))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Answer(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def good(cli: Cli) -> Cli:
+    """Run a command that must succeed and print nothing but its answer."""
+
+    def call(*arguments: str) -> Answer:
+        answer = cli(*arguments)
+        assert (answer.status, answer.err) == (0, "")
+        return answer
+
+    return call

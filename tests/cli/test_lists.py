@@ -1,0 +1,146 @@
+"""What there is: `secateur methods`, `secateur models`, `secateur run`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import secateur
+from engine import available_methods
+from sample_models import available_models
+
+from .conftest import Cli
+
+SEVEN = {
+    "weight_clipping", "weight_pruning", "knowledge_distillation", "layer_pruning", "node_pruning",
+    "structure_optimization", "parameter_optimization",
+}  # fmt: skip
+COEFFICIENT = {"name", "kind", "low", "high", "unit", "default", "forms"}
+MODEL = {"name", "task", "splits", "accuracy"}
+
+
+@pytest.fixture
+def methods(good: Cli) -> list[dict[str, object]]:
+    return good("methods", "--json").json["methods"]
+
+
+def test_all_seven_methods_are_listed(methods: list[dict[str, object]]) -> None:
+    assert {method["name"] for method in methods} == SEVEN
+    assert len(methods) == 7
+
+
+def test_a_method_has_the_names_that_scripts_rely_on(methods: list[dict[str, object]]) -> None:
+    for method in methods:
+        assert {"name", "forms", "default_form", "coefficients"} <= method.keys()
+        assert all(isinstance(name, str) for name in method["forms"])
+        assert method["default_form"] in method["forms"]
+        assert "formula" in method["forms"]
+        assert len(method["forms"]) == len(set(method["forms"])) >= 2
+
+
+def test_a_coefficient_has_the_names_that_scripts_rely_on(methods: list[dict[str, object]]) -> None:
+    for method in methods:
+        for coefficient in method["coefficients"]:
+            assert coefficient.keys() >= COEFFICIENT
+            assert coefficient["forms"]
+            assert set(coefficient["forms"]) <= set(method["forms"])
+            if coefficient["kind"] in ("fraction", "real", "count"):
+                assert coefficient["low"] <= coefficient["default"] <= coefficient["high"]
+            else:
+                assert (coefficient["low"], coefficient["high"]) == (None, None)
+
+
+def test_the_list_is_enough_to_write_every_recipe(methods: list[dict[str, object]]) -> None:
+    for method in methods:
+        for form in method["forms"]:
+            values = {c["name"]: c["default"] for c in method["coefficients"] if form in c["forms"]}
+            step = available_methods()[method["name"]](form, values)
+            assert {k: list(v) if isinstance(v, tuple) else v for k, v in step.values.items()} == values
+
+
+def test_methods_as_text_mark_the_default_form(good: Cli) -> None:
+    lines = good("methods").out.splitlines()
+    assert len(lines) == sum(len(kind.forms) for kind in available_methods().values())
+    marked = [line.split() for line in lines if " * " in line]
+    defaults = {name: kind.default_form for name, kind in available_methods().items()}
+    assert {words[0]: words[2] for words in marked} == defaults
+
+
+def test_models_are_listed_with_task_splits_and_accuracy(good: Cli) -> None:
+    models = {model["name"]: model for model in good("models", "--json").json["models"]}
+    assert tuple(models) == available_models() == ("digits_mlp", "fashion_resnet")
+    for model in models.values():
+        assert model.keys() >= MODEL
+        assert model["task"] == "classification"
+        assert set(model["splits"]) == {"train", "validation", "test"}
+        assert model["accuracy"].keys() >= {"value", "low", "high", "n", "unit"}
+        assert model["accuracy"]["n"] == model["splits"]["test"]
+        assert 0.9 <= model["accuracy"]["low"] < model["accuracy"]["value"] < model["accuracy"]["high"] <= 1
+    assert models["fashion_resnet"]["splits"]["test"] == 2000
+    assert models["digits_mlp"]["parameters"] == 273_290
+
+
+def test_models_as_text_are_one_a_line(good: Cli) -> None:
+    lines = good("models").out.splitlines()
+    assert [line.split()[0] for line in lines] == list(available_models())
+    assert all(line.endswith("%") for line in lines)
+
+
+class Served:
+    """Stands in for the server; remembers how it was started."""
+
+    def __init__(self, end: BaseException | None = None) -> None:
+        self.command: list[str] = []
+        self.end = end
+
+    def __call__(self, command: list[str]) -> int:
+        self.command = command
+        if self.end is not None:
+            raise self.end
+        return 0
+
+
+def test_run_serves_the_dashboard_at_a_port(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served()
+    monkeypatch.setattr(subprocess, "call", served)
+    assert good("run", "--port", "8765", "--json").json == {"url": "http://localhost:8765"}
+    assert served.command[:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert Path(served.command[4]).is_file()
+    assert served.command[-1] == "8765"
+    assert good("run").out == ""
+    assert served.command[-1] == "8501"
+
+
+def test_run_ends_quietly_when_it_is_interrupted(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "call", Served(KeyboardInterrupt()))
+    assert good("run").out == ""
+
+
+def test_an_interrupted_measurement_says_that_nothing_is_lost(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dashboard.cli.load", stop)
+    answer = cli("measure", "digits_mlp")
+    assert (answer.status, answer.out) == (130, "")
+    assert answer.err == "secateur: stopped; what had been measured is kept\n"
+
+
+def test_the_installed_command_is_this_one(data_home: Path) -> None:
+    command = Path(sys.executable).with_name("secateur")
+    for arguments, status in ((["methods", "--json"], 0), (["measure", "digits"], 2)):
+        ended = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode == status
+        assert "Traceback" not in ended.stderr
+        if status:
+            assert ended.stdout == ""
+            assert ended.stderr == (
+                "secateur: model must be one of digits_mlp, fashion_resnet; got 'digits', did you mean 'digits_mlp'?\n"
+            )
+        else:
+            assert {method["name"] for method in json.loads(ended.stdout)["methods"]} == SEVEN
+    assert secateur.__version__
