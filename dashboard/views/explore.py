@@ -36,7 +36,7 @@ def show() -> None:
     plan = measuring.plan(view, wishes)
     cache.runner().want(state.owner(), plan.jobs)
     busy = any(o.status in ("waiting", "running") for o in map(cache.runner().outcome, plan.jobs))
-    st.fragment(_results, run_every=POLL_S if busy else None)(busy)
+    st.fragment(_results, run_every=POLL_S if busy else None)(busy, str(view.recipe))
 
 
 def _model(view: View) -> None:
@@ -59,10 +59,15 @@ def _model(view: View) -> None:
         st.markdown("\n".join(f"- **{t(name)}**: {text}" for name, text in rows.items() if text))
 
 
-def _results(was_busy: bool) -> None:
-    """Everything that is measured: runs again and again while the queue is at work."""
+def _results(was_busy: bool, shown: str) -> None:
+    """Everything that is measured: runs again and again while the queue is at work.
+
+    shown    the recipe that the sidebar shows
+    """
     state.settle()  # a widget in here reruns this part alone
     view = state.view()
+    if str(view.recipe) != shown:  # a point was clicked: the sliders stand outside
+        st.rerun()
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     queue = cache.runner()

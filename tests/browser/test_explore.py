@@ -128,7 +128,7 @@ def test_the_slider_moves_figures_marker_and_address(link: Link, open_page: Open
     amount = press(page, "ArrowRight", 3)
     assert amount == pytest.approx(0.53)
     until(page, MARKER, amount)
-    measured(page, 12)
+    measured(page)
     after = values_of(page)
     assert after[0] == before[0]
     assert after[1] != before[1]
@@ -139,11 +139,11 @@ def test_a_copied_link_shows_the_same_in_another_browser(link: Link, open_page: 
     press(page, "ArrowLeft")
     page.locator(".st-key-axis").get_by_text("non-zeros", exact=True).click()
     until(page, AXIS, "Parameters that are not zero")
-    measured(page, 12)
+    measured(page)
     assert view_of(page)["x"] == "nonzero"
     other = open_page(page.url, scheme="dark")
     until(other, AXIS, "Parameters that are not zero")
-    measured(other, 12)
+    measured(other)
     assert values_of(other) == values_of(page)
     assert other.locator(SLIDER).input_value() == page.locator(SLIDER).input_value() == "0.49"
     assert view_of(other) == view_of(page)
@@ -213,8 +213,8 @@ def test_the_browsers_back_returns_to_the_view_before(link: Link, open_page: Ope
     page = open_page(link([PRUNE]))
     measured(page)
     first = values_of(page)
-    press(page, "ArrowRight", 3)
-    measured(page, 12)
+    press(page, "ArrowRight")
+    measured(page)
     page.wait_for_timeout(800)  # an address that comes at once after a move is taken for a late one
     page.go_back()
     expect(page.locator(SLIDER)).to_have_value("0.5")

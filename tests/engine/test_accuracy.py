@@ -98,6 +98,12 @@ def test_outputs_that_are_not_finite_have_no_score_but_a_reason() -> None:
     estimate = score_estimate(NUMBERS.terms(y * math.nan, y), NUMBERS)
     assert estimate.value is None
     assert estimate.to_dict()["reason"] == "the model's outputs are not finite"
+    workload = tiny("linear")
+    broken = workload.model()
+    with torch.no_grad():
+        broken[4].bias[0] = math.nan
+    terms = score_terms(broken, workload.task, workload.test, CPU)
+    assert score_estimate(terms, workload.task).value is None
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -77,6 +77,11 @@ def test_the_model_is_left_as_it_was(mode: bool) -> None:
     assert Held.of(model) == before
 
 
+def test_a_model_in_train_mode_has_the_figure_of_its_eval_mode() -> None:
+    model = nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5)).train()  # train mode would want more than one example
+    assert multiply_adds(model, torch.zeros(1, 7)).value == 35
+
+
 class Choosy(nn.Module):
     """Its way hangs on the numbers that it gets."""
 

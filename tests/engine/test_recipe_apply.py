@@ -47,7 +47,8 @@ def test_steps_are_applied_in_their_order() -> None:
 
 def test_what_is_kept_of_a_training_is_the_same_as_training_again() -> None:
     context = context_of("conv")
-    tails = [[TRAIN, PRUNE], [TRAIN, ["weight_pruning", {"amount": 0.9}]], [TRAIN], [TRAIN, TRAIN, NARROW]]
+    other = ["parameter_optimization", {"steps": 2, "batch_size": 32}]
+    tails = [[TRAIN, PRUNE], [TRAIN, ["weight_pruning", {"amount": 0.9}]], [TRAIN], [TRAIN, TRAIN, NARROW], [other]]
     for tail in tails:
         kept = Recipe.of(tail).apply_in(context)
         assert contents(kept) == contents(Recipe.of(tail).apply(tiny("conv"), device="cpu"))

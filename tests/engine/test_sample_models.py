@@ -60,6 +60,15 @@ def test_the_original_is_as_good_as_it_must_be(name: str) -> None:
 
 
 @every_model
+def test_on_validation_it_is_as_good_as_the_log_says(name: str) -> None:
+    workload, entry = loaded(name), log(name)
+    terms = score_terms(workload.model(), workload.task, workload.validation, torch.device("cpu"))
+    same = entry["examples"]["validation"] == workload.splits["validation"]  # else a part of it is shipped
+    wanted = pytest.approx(entry["validation_accuracy"], abs=1e-4 if same else 0.03)
+    assert workload.task.finish(terms.sum(0)).item() == wanted
+
+
+@every_model
 def test_splits_are_as_large_as_told_and_do_not_overlap(name: str) -> None:
     workload = loaded(name)
     assert workload.splits == SPLITS[name]

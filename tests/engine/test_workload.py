@@ -56,7 +56,8 @@ CHANGES = {
     "input": lambda: made(x=X + torch.tensor([[0, 0, 1e-6]])),
     "target": lambda: made(y=Y.flip(0)),
     "type of data": lambda: made(x=X.double()),
-    "shape of data": lambda: made(x=X.view(4, 3, 1).squeeze(-1).repeat(1, 1)[:3], y=Y[:3]),
+    "type of data with the same bytes": lambda: made(x=X.view(torch.int32)),
+    "shape of data": lambda: made(x=X.view(4, 3, 1)),
     "task": lambda: made(task="regression"),
 }
 
