@@ -56,8 +56,11 @@ def test_what_did_not_change_is_shared_with_the_original(case: Case) -> None:
     context = case.context()
     variant = case.recipe().apply_in(context)
     was, where, now = contents(context.original), places(context.original), places(variant)
-    same = [name for name, held in contents(variant).items() if held == was.get(name)]
+    held = contents(variant)
+    same = [name for name in held if held[name] == was.get(name)]
     assert {name: now[name] for name in same} == {name: where[name] for name in same}
+    moved = [name for name in held if name not in was and held[name] in was.values()]
+    assert {now[name] for name in moved} <= set(where.values())
 
 
 @pytest.mark.parametrize("device", DEVICES)
