@@ -79,9 +79,9 @@ def more_than(page: Page, points: int) -> int:
 
 def measured(page: Page, points: int = 11) -> None:
     """Wait until everything is measured and drawn."""
-    expect(page.locator(VALUES).last).to_contain_text("%")
+    expect(page.locator(VALUES).last).to_contain_text("%", timeout=30_000)
     until(page, CURVE, points)
-    expect(page.locator(".st-key-progress")).to_have_count(0)
+    expect(page.locator(".st-key-progress")).to_have_count(0, timeout=30_000)
     wait_idle(page)
 
 
@@ -183,7 +183,7 @@ def test_a_training_has_a_price_and_is_measured_once_it_is_agreed_to(serve: Serv
         )
     )
     button = page.locator(".st-key-pay-point button")
-    expect(button).to_contain_text("Train and measure this recipe, about ")
+    expect(button).to_contain_text("Train and measure this recipe, about ", timeout=30_000)  # a worker warms up first
     page.wait_for_timeout(500)
     assert values_of(page) == ["–"] * 6
     assert page.evaluate(CURVE) == 0
