@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -11,12 +14,13 @@ from typing import Literal, TypeAlias
 
 import platformdirs
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from engine.errors import StoreUnavailable
 
 RecordKind: TypeAlias = Literal["size", "score", "latency"]
 Payload: TypeAlias = "dict[str, object]"
+OPENING_S = 10.0
 KINDS: tuple[RecordKind, ...] = ("size", "score", "latency")
 
 
@@ -85,17 +89,32 @@ class DatabaseStore(Store):
             self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _write_ahead)
-            meta.create_all(self._engine)
+            self._create(meta)
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
-            why = str(error).strip().splitlines()[0]
             raise StoreUnavailable(
-                "the store must be a database that can be opened, got {url!r}: {why}", url=url, why=why
+                "the store must be a database that can be opened, got {url!r}: {why}",
+                url=_shown(url),
+                why=_first(error),
             ) from error
+
+    def _create(self, meta: sa.MetaData) -> None:
+        """Make the tables that are missing; another process may be doing so at this moment."""
+        until = time.monotonic() + OPENING_S
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    for table in meta.sorted_tables:
+                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                return
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def get(self, kind: RecordKind, key: Payload) -> Payload | None:
         """The record, or None."""
         table = self._tables[kind]
-        with self._engine.connect() as connection:
+        with self._faults(), self._engine.connect() as connection:
             text = connection.execute(sa.select(table.c.record).where(table.c.id == _id(key))).scalar()
         return None if text is None else json.loads(text)
 
@@ -103,13 +122,36 @@ class DatabaseStore(Store):
         """Keep the record, in place of an older one."""
         table, mark = self._tables[kind], _id(key)
         row = {"id": mark, "key": key_text(key), "record": json.dumps(record), "written": datetime.now(UTC).isoformat()}
-        with self._engine.begin() as connection:
+        with self._faults(), self._engine.begin() as connection:
             connection.execute(sa.delete(table).where(table.c.id == mark))
             connection.execute(sa.insert(table).values(row))
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """A database that fails later, full, locked or read-only, as one sentence."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(
+                "the store must be a database that can be read and written, got {url!r}: {why}",
+                url=_shown(self.url or ""), why=_first(error),
+            ) from error  # fmt: skip
 
     def close(self) -> None:
         """Let go of files and connections."""
         self._engine.dispose()
+
+
+def _shown(url: str) -> str:
+    """A URL without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except (SQLAlchemyError, ValueError):
+        return url
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _id(key: Payload) -> str:
@@ -136,6 +178,6 @@ def open_store(url: str | None = None) -> Store:
     if url in ("sqlite://", "sqlite:///:memory:"):
         return MemoryStore()
     try:
-        return DatabaseStore(url or default_url())
+        return DatabaseStore(default_url() if url is None else url)
     except OSError as error:
         raise StoreUnavailable("the user's data folder must be writable, got: {why}", why=error) from error

@@ -61,13 +61,12 @@ class Sweep:
                     "points must be a whole number from 1 to {most}, got {got}", most=MOST_POINTS, got=points
                 )
             if self.points is None and coefficient.kind == "count":
-                points = min(
-                    points,
-                    _room(
-                        coefficient.low if self.low is None else self.low,
-                        coefficient.top if self.high is None else self.high,
-                    ),
+                ends = (
+                    coefficient.low if self.low is None else self.low,
+                    coefficient.top if self.high is None else self.high,
                 )
+                low, high = (coefficient.validate(end, owner) for end in ends)
+                points = min(points, _room(float(str(low)), float(str(high))))
             values: Sequence[object] = coefficient.grid(points, self.low, self.high, owner)
         else:
             values = self._given(len(self.grid))

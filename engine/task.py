@@ -85,14 +85,20 @@ def _majority(targets: Tensor) -> float:
 
 
 def _token_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=-1)
+    wanted = targets.flatten().clamp_min(-1)  # every negative target is padding, as it is to the score
+    return F.cross_entropy(outputs.flatten(0, -2), wanted, ignore_index=-1)
+
+
+def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    # mse_loss would broadcast targets (n,) against outputs (n, 1) to n × n
+    return F.mse_loss(outputs, targets.reshape(outputs.shape))
 
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         Task("classification", F.cross_entropy, _right, share_right, _majority),
-        Task("regression", F.mse_loss, _squares, _r_squared, lambda targets: 0.0, "R²", "R²"),
+        Task("regression", _squared_error, _squares, _r_squared, lambda targets: 0.0, "R²", "R²"),
         Task("language_modelling", _token_loss, _right_tokens, _share_of_tokens, _majority),
     )
 }

@@ -64,7 +64,10 @@ class Workload:
 
     @cached_property
     def _original(self) -> nn.Module:
-        built = self._network if isinstance(self._network, nn.Module) else self._network()
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # an untrained net draws random weights before the trained ones are read
+            built = self._network if isinstance(self._network, nn.Module) else self._network()
         return copy.deepcopy(built).cpu().eval()
 
     @property
