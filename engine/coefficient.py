@@ -10,6 +10,7 @@ from engine.errors import InvalidCoefficient, InvalidInput, shown
 
 Kind: TypeAlias = Literal["fraction", "count", "real", "choice", "layers"]
 Value: TypeAlias = "float | int | str | tuple[str, ...]"
+LONGEST_NAME = 200
 NUMERIC: frozenset[str] = frozenset({"fraction", "count", "real"})
 
 
@@ -66,7 +67,7 @@ class Coefficient:
 
     def _layers(self, value: object, owner: str) -> tuple[str, ...]:
         names = value if isinstance(value, list | tuple) else [None]
-        if not all(isinstance(name, str) for name in names):
+        if not all(isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() for name in names):
             self._refuse(owner, "be a list of layer names", value)
         return tuple(sorted({str(name) for name in names}))
 

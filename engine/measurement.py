@@ -19,7 +19,7 @@ from engine.metrics.compute import multiply_adds
 from engine.metrics.latency import time_pair
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
-from engine.recipe import Recipe, RecipeLike
+from engine.recipe import Recipe, RecipeLike, run_or_name
 from engine.store import MemoryStore, Payload, RecordKind, Store
 from engine.workload import Workload
 
@@ -151,7 +151,7 @@ class Measurer:
         found = None if self.fresh and mark not in self._own else self.store.get(kind, key)
         if found is None:
             self.channel.check()
-            found = compute()
+            found = run_or_name(compute)
             self.store.put(kind, key, found)
             self._own.add(mark)
         return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from engine.method import Context, Method
 from engine.metrics.record import pick_device
 from engine.workload import Workload
 
+T = TypeVar("T")
 MOST_STEPS = 32
 FAULTS = (RuntimeError, AttributeError, TypeError, ValueError)  # of a model that is run
 RecipeLike: TypeAlias = "Recipe | str | Iterable[object] | None"
@@ -190,3 +191,14 @@ def _check_runs(model: nn.Module, context: Context) -> None:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def run_or_name(work: Callable[[], T]) -> T:
+    """What `work` gives. Raises BrokenVariant where the model's own code fails, on a batch or by what it returns."""
+    try:
+        return work()
+    except (torch.OutOfMemoryError, SecateurError):
+        raise
+    except (*FAULTS, LookupError, AssertionError) as error:
+        key = "the model must run on any batch and give one tensor, got: {why}"
+        raise BrokenVariant(key, why=_first_line(error)) from error
