@@ -67,7 +67,7 @@ class Coefficient:
 
     def _layers(self, value: object, owner: str) -> tuple[str, ...]:
         names = value if isinstance(value, list | tuple) else [None]
-        if not all(isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() for name in names):
+        if not all(_is_name(name) for name in names):
             self._refuse(owner, "be a list of layer names", value)
         return tuple(sorted({str(name) for name in names}))
 
@@ -179,3 +179,10 @@ def fraction(name: str, default: float, help: str, **options: object) -> Coeffic
 def count(name: str, default: int, help: str, low: int, high: int, **options: object) -> Coefficient:
     """A whole number from low to high."""
     return Coefficient(name, "count", default, help, low, high, **options)  # type: ignore[arg-type]
+
+
+def _is_name(value: object) -> bool:
+    """A short text that can be written down: half a surrogate pair, as JSON lets pass, cannot."""
+    if not isinstance(value, str) or len(value) > LONGEST_NAME:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
