@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +23,14 @@ def serve(port: int, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps({"url": f"http://localhost:{port}"}), flush=True)  # noqa: T201 - asked for
     command = [sys.executable, "-m", "streamlit", "run", str(LAUNCHER), "--server.port", str(port)]
-    if os.name == "posix":  # the server takes this process's place, so that what ends one ends the other
-        sys.stdout.flush()
-        os.execv(command[0], command)
-    return subprocess.call(command)
+    before = signal.signal(signal.SIGTERM, _stop)  # what ends this process must not leave the server behind
+    try:
+        return subprocess.call(command)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
