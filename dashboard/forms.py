@@ -7,6 +7,7 @@ from typing import cast
 
 import streamlit as st
 
+from dashboard import state
 from dashboard.words import t, title
 from engine import Coefficient
 
@@ -42,22 +43,20 @@ def widget(
     names     of the model's layers, to choose from
     """
 
-    def changed() -> None:
-        change(st.session_state[key])
-
+    changed = state.on_move(key, change)
     label = f"{title(coefficient.name)}, {coefficient.unit}" if coefficient.unit else title(coefficient.name)
     note = t(coefficient.help)
     if coefficient.kind == "choice":
-        st.session_state[key] = value
+        state.put(key, value)
         st.segmented_control(label, coefficient.choices, key=key, help=note, on_change=changed, required=True)
     elif coefficient.kind == "layers":
-        st.session_state[key] = list(cast("tuple[str, ...]", value))
+        state.put(key, list(cast("tuple[str, ...]", value)))
         st.multiselect(label, sorted({*names, *cast("tuple[str, ...]", value)}), key=key, help=note, on_change=changed)
     elif coefficient.counts and things is not None and things > 1:
         _count_slider(coefficient, cast("float", value), key, change, things)
     elif spread(coefficient):
         stops = series(coefficient, cast("float", value))
-        st.session_state[key] = value
+        state.put(key, value, tuple(stops))
         st.select_slider(label, stops, key=key, help=note, on_change=changed, format_func=lambda v: f"{v:g}")
     else:
         _slider(coefficient, cast("float", value), key, changed, label)
@@ -67,9 +66,9 @@ def _slider(coefficient: Coefficient, value: float, key: str, changed: Callable[
     whole = coefficient.kind == "count"
     step: float = 1 if whole else 0.01
     top = coefficient.high - step if coefficient.below else coefficient.high
-    st.session_state[key] = int(value) if whole else min(float(value), top)
     low, high = (int(coefficient.low), int(top)) if whole else (float(coefficient.low), float(top))
     form = "%d" if whole else "%.2f"
+    state.put(key, int(value) if whole else min(float(value), top), (low, high))
     st.slider(label, low, high, key=key, step=step, format=form, help=t(coefficient.help), on_change=changed)
 
 
@@ -84,10 +83,8 @@ def amount_of(kept: int, things: int) -> float:
 
 
 def _count_slider(coefficient: Coefficient, amount: float, key: str, change: Change, things: int) -> None:
-    def changed() -> None:
-        change(amount_of(st.session_state[key], things))
-
-    st.session_state[key] = kept_of(amount, things)
+    changed = state.on_move(key, lambda kept: change(amount_of(kept, things)))
+    state.put(key, kept_of(amount, things), (1, things))
     label = t("{things} kept, of {n}", things=title(coefficient.counts), n=f"{things:,}")
     help_text = t("{name} = {amount}: {help}", name=coefficient.name, amount=f"{amount:g}", help=t(coefficient.help))
     st.slider(label, 1, things, key=key, step=1, help=help_text, on_change=changed)

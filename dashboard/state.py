@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 
@@ -28,7 +29,7 @@ def begin() -> View:
     if "view" not in session:
         session.view, session.owner, session.uids, session.next_uid = first_view(), uuid.uuid4().hex, [], 0
         session.complaint, session.address, session.stopped, session.paid = "", None, frozenset(), frozenset()
-        session.moved, session.written = False, {}
+        session.moved, session.written, session.replaced, session.frames = False, {}, {}, {}
     if text is not None and text != session.address and not _stale(text):
         try:
             session.view, session.complaint = View.from_text(text), ""
@@ -62,6 +63,39 @@ def settle() -> None:
         session.uids = [*session.uids, session.next_uid]
         session.next_uid += 1
     session.uids = session.uids[: len(session.view.recipe)]
+
+
+def put(key: str, value: object, stops: tuple[object, ...] = ()) -> None:
+    """Show a value in a widget; for a moment it is remembered what this replaced.
+
+    stops    of a slider: while they stay the same, a value that it shows anyway is not put again, since that would
+             take back the last of several moves in quick succession
+    """
+    session = st.session_state
+    shown, frame = key in session, session.frames.get(key)
+    session.frames[key] = stops
+    if shown and session[key] == value and stops and stops == frame:
+        return
+    if shown and session[key] != value:
+        session.replaced[key] = session[key], value, time.monotonic()
+    session[key] = value
+
+
+def on_move(key: str, act: Callable[[Any], object]) -> Callable[[], None]:
+    """A widget's callback: act on its new value, unless that is only late.
+
+    The browser sends all widgets with every move and every poll, and may not have seen yet what was put just before.
+    """
+
+    def call() -> None:
+        session = st.session_state
+        old, new, at = session.replaced.get(key, (None, None, -LATE_S))
+        if session[key] == old and time.monotonic() - at < LATE_S:
+            session[key] = new
+        else:
+            act(session[key])
+
+    return call
 
 
 def view() -> View:

@@ -89,12 +89,12 @@ def _tradeoff(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
     name = wishes.curve.name if wishes.curve else "coefficient"
     labels = {"coefficient": title(name), **AXIS_LABELS}
 
-    def changed() -> None:
-        state.show(replace(state.view(), x=st.session_state["axis"]))
+    def changed(axis: str) -> None:
+        state.show(replace(state.view(), x=axis))
 
-    st.session_state["axis"] = view.x
+    state.put("axis", view.x)
     st.segmented_control(
-        t("Horizontal axis"), AXES, key="axis", on_change=changed, required=True,
+        t("Horizontal axis"), AXES, key="axis", on_change=state.on_move("axis", changed), required=True,
         format_func=lambda a: t(labels[a]), label_visibility="collapsed",
     )  # fmt: skip
     data = curve_data(view, wishes, outcomes)

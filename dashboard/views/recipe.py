@@ -32,11 +32,12 @@ def show(view: View) -> None:
 
 
 def _model_picker(view: View) -> None:
-    def changed() -> None:
-        state.show(replace(state.view(), model=st.session_state["model"], layer=""))
+    def changed(model: str) -> None:
+        state.show(replace(state.view(), model=model, layer=""))
 
-    st.session_state["model"] = view.model
-    st.selectbox(t("Model"), available_models(), key="model", on_change=changed, format_func=_model_title)
+    state.put("model", view.model)
+    moved = state.on_move("model", changed)
+    st.selectbox(t("Model"), available_models(), key="model", on_change=moved, format_func=_model_title)
 
 
 def _model_title(name: str) -> str:
@@ -44,9 +45,8 @@ def _model_title(name: str) -> str:
 
 
 def _gallery() -> None:
-    def changed() -> None:
-        chosen = st.session_state["gallery"]
-        st.session_state["gallery"] = None
+    def changed(chosen: int | None) -> None:
+        state.put("gallery", None)
         if chosen is not None:
             start = RECIPES[chosen]
             recipe = Recipe.of(start.recipe)
@@ -58,7 +58,7 @@ def _gallery() -> None:
         range(len(RECIPES)),
         index=None,
         key="gallery",
-        on_change=changed,
+        on_change=state.on_move("gallery", changed),
         placeholder=t("Choose what to see"),
         format_func=lambda i: t(RECIPES[i].title),
     )
@@ -68,9 +68,9 @@ def _step(view: View, index: int, step: Method) -> None:
     uid = state.uid(index)
     with st.container(border=True, key=f"step{uid}", gap="small"):
         key = f"step{uid}-on"
-        st.session_state[key] = index not in view.off
+        state.put(key, index not in view.off)
         label = f"**{index + 1}. {t(step.title)}**"
-        st.toggle(label, key=key, on_change=lambda: state.switch_step(index, st.session_state[key]))
+        st.toggle(label, key=key, on_change=state.on_move(key, partial(state.switch_step, index)))
         if index in view.off:
             st.caption(t("Switched off."))
         else:
@@ -112,15 +112,14 @@ def _actions(view: View, index: int, uid: int) -> None:
 def _form(index: int, step: Method, uid: int) -> None:
     key = f"step{uid}-form"
 
-    def changed() -> None:
-        form = st.session_state[key]
+    def changed(form: str) -> None:
         kept = {k: v for k, v in step.values.items() if k in _coefficients(step, form)}
         state.set_step(index, type(step)(form, kept))
 
-    st.session_state[key] = step.form
+    state.put(key, step.form)
     st.segmented_control(
-        t("Form"), [f.name for f in step.forms], key=key, on_change=changed, required=True, format_func=title,
-        label_visibility="collapsed",
+        t("Form"), [f.name for f in step.forms], key=key, on_change=state.on_move(key, changed), required=True,
+        format_func=title, label_visibility="collapsed",
     )  # fmt: skip
 
 
@@ -154,9 +153,8 @@ def _reset(index: int) -> None:
 def _add_step() -> None:
     kinds = available_methods()
 
-    def changed() -> None:
-        chosen = st.session_state["add"]
-        st.session_state["add"] = None
+    def changed(chosen: str | None) -> None:
+        state.put("add", None)
         if chosen is not None:
             try:
                 state.add_step(kinds[chosen]())
@@ -164,6 +162,7 @@ def _add_step() -> None:
                 state.complain(str(error))
 
     st.selectbox(
-        t("Add a step"), list(kinds), index=None, key="add", on_change=changed, placeholder=t("Choose a method"),
+        t("Add a step"), list(kinds), index=None, key="add", on_change=state.on_move("add", changed),
+        placeholder=t("Choose a method"),
         format_func=lambda name: f"{t(kinds[name].title)} · {t(FAMILIES.get(kinds[name].family, kinds[name].family))}",
     )  # fmt: skip

@@ -57,11 +57,13 @@ def weights_data(view: View, result: dict[str, Any]) -> WeightsData:
 
 
 def _picker(view: View, layer: str) -> None:
-    def changed() -> None:
-        state.show(replace(state.view(), layer=st.session_state["layer"]))
+    def changed(name: str) -> None:
+        state.show(replace(state.view(), layer=name))
 
-    st.session_state["layer"] = layer
-    st.selectbox(t("Weights of the layer"), cache.layers(view.model), key="layer", on_change=changed)
+    state.put("layer", layer)
+    st.selectbox(
+        t("Weights of the layer"), cache.layers(view.model), key="layer", on_change=state.on_move("layer", changed)
+    )
 
 
 def _counts(result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import ROOT, OpenPage, Serve, wait_idle
+from .conftest import ROOT, WAIT_MS, OpenPage, Serve, wait_idle
 
 pytestmark = pytest.mark.browser
 
@@ -77,47 +77,27 @@ def more_than(page: Page, points: int) -> int:
     return page.evaluate(CURVE)
 
 
-def measured(page: Page, points: int = 11) -> None:
-    """Wait until everything is measured and drawn."""
-    expect(page.locator(VALUES).last).to_contain_text("%", timeout=30_000)
-    until(page, CURVE, points)
-    expect(page.locator(".st-key-progress")).to_have_count(0, timeout=30_000)
+def measured(page: Page, amount: float | None = None) -> None:
+    """Wait until everything is measured and drawn, with the recipe at that amount."""
+    if amount is not None:
+        until(page, MARKER, amount)
+    expect(page.locator(VALUES).last).to_contain_text("%", timeout=WAIT_MS)
+    until(page, CURVE, 11)
+    expect(page.locator(".st-key-progress")).to_have_count(0, timeout=WAIT_MS)
     wait_idle(page)
 
 
-def press(page: Page, key: str, times: int = 1, slider: str = SLIDER) -> float:
-    """Move a slider by keyboard; the amount that the address then has."""
-    before = page.url
-    page.locator(slider).focus()
+def press(page: Page, key: str, times: int = 1) -> float:
+    """Move the slider by keyboard, without waiting in between; the amount that the address then has."""
+    slider = page.locator(SLIDER)
+    before = slider.input_value()
     for _ in range(times):
-        page.locator(slider).press(key)
-    page.wait_for_function("before => location.href !== before", arg=before)
+        slider.press(key)
+    expect(slider).not_to_have_value(before)
+    amount = float(slider.input_value())
+    page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=f'"amount":{amount}}}')
     wait_idle(page)
-    return amount_of(page)
-
-
-FIRST = {"light": ("light", 1280), "dark": ("dark", 1920)}
-
-
-@pytest.mark.parametrize("look", FIRST)
-def test_the_first_page_measures_and_its_points_appear_one_after_another(
-    link: Link, open_page: OpenPage, tmp_path: Path, look: str
-) -> None:
-    scheme, width = FIRST[look]
-    layers = [["layer_pruning", {"form": "block_influence", "amount": 0.3}]]
-    page = open_page(link(layers, "fashion_resnet") if look == "dark" else link(), scheme=scheme, width=width)
-    assert page.locator(".st-key-figures [data-testid=stMetricLabel]").all_inner_texts() == LABELS
-    seen = [0]
-    while seen[-1] < 4:
-        seen.append(more_than(page, seen[-1]))
-        assert int(chart_of(page).get_attribute("data-points") or 0) > seen[-1]
-    assert len(seen) >= 3  # not all at once
-    expect(page.locator(VALUES).last).to_contain_text("%")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    box = chart_of(page).bounding_box()
-    assert box is not None
-    assert box["width"] > width / 2
-    page.screenshot(path=tmp_path / f"{scheme}.png")
+    return amount
 
 
 def test_the_slider_moves_figures_marker_and_address(link: Link, open_page: OpenPage) -> None:
@@ -125,10 +105,9 @@ def test_the_slider_moves_figures_marker_and_address(link: Link, open_page: Open
     measured(page)
     before, marker = values_of(page), page.evaluate(MARKER)
     assert marker == 0.5
-    amount = press(page, "ArrowRight", 3)
-    assert amount == pytest.approx(0.53)
-    until(page, MARKER, amount)
-    measured(page)
+    amount = press(page, "ArrowRight", times=3)
+    assert amount == 0.53
+    measured(page, amount)
     after = values_of(page)
     assert after[0] == before[0]
     assert after[1] != before[1]
@@ -136,7 +115,7 @@ def test_the_slider_moves_figures_marker_and_address(link: Link, open_page: Open
 
 def test_a_copied_link_shows_the_same_in_another_browser(link: Link, open_page: OpenPage) -> None:
     page = open_page(link([PRUNE, ["structure_optimization", {"rank": 0.3}]], vary=[0, "amount"]))
-    press(page, "ArrowLeft")
+    measured(page, press(page, "ArrowLeft"))
     page.locator(".st-key-axis").get_by_text("non-zeros", exact=True).click()
     until(page, AXIS, "Parameters that are not zero")
     measured(page)
@@ -161,6 +140,80 @@ def test_the_horizontal_axis_redraws_in_the_same_node(link: Link, open_page: Ope
     assert chart.evaluate("node => window.before === node")
 
 
+def test_a_training_has_a_price_and_is_measured_once_it_is_agreed_to(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(
+        link_to(serve(ASKING, {"SECATEUR_STORE": "sqlite://"}))(
+            [["parameter_optimization", {"steps": 200}], PRUNE], vary=[1, "amount"]
+        )
+    )
+    button = page.locator(".st-key-pay-point button")
+    expect(button).to_contain_text("Train and measure this recipe, about ", timeout=WAIT_MS)  # a worker warms up first
+    page.wait_for_timeout(500)
+    assert values_of(page) == ["–"] * 6
+    assert page.evaluate(CURVE) == 0
+    button.click()
+    expect(button).to_have_count(0)
+    measured(page)
+
+
+def test_a_click_on_a_point_sets_the_slider(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    for index, amount in ((2, 0.19), (8, 0.76), (2, 0.19)):  # the third time everything is known already
+        box = chart_of(page).locator(".points path").nth(index).bounding_box()
+        assert box is not None
+        at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(*at)
+        expect(chart_of(page).locator(".hoverlayer .hovertext .nums")).to_contain_text(f"amount = {amount}")
+        page.mouse.click(*at)
+        expect(page.locator(SLIDER)).to_have_value(str(amount), timeout=WAIT_MS)
+        until(page, MARKER, amount)
+        assert amount_of(page) == amount
+        wait_idle(page)
+        page.mouse.move(5, 5)
+
+
+def test_the_browsers_back_returns_to_the_view_before(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    first = values_of(page)
+    measured(page, press(page, "ArrowRight"))
+    assert values_of(page) != first
+    page.wait_for_timeout(800)  # an address that comes at once after a move is taken for a late one
+    page.go_back()
+    expect(page.locator(SLIDER)).to_have_value("0.5")
+    measured(page, 0.5)
+    assert amount_of(page) == 0.5
+    assert values_of(page) == first
+
+
+# A point of the larger model takes a second, and what a closed page wanted is wanted for a minute: these come last.
+
+
+FIRST = {"light": ("light", 1280), "dark": ("dark", 1920)}
+
+
+@pytest.mark.parametrize("look", FIRST)
+def test_the_first_page_measures_and_its_points_appear_one_after_another(
+    link: Link, open_page: OpenPage, tmp_path: Path, look: str
+) -> None:
+    scheme, width = FIRST[look]
+    layers = [["layer_pruning", {"form": "block_influence", "amount": 0.3}]]
+    page = open_page(link(layers, "fashion_resnet") if look == "dark" else link(), scheme=scheme, width=width)
+    assert page.locator(".st-key-figures [data-testid=stMetricLabel]").all_inner_texts() == LABELS
+    seen = [0]
+    while seen[-1] < 3:
+        seen.append(more_than(page, seen[-1]))
+        assert int(chart_of(page).get_attribute("data-points") or 0) > seen[-1]
+    assert len(seen) >= 3  # not all at once
+    expect(page.locator(VALUES).last).to_contain_text("%")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    box = chart_of(page).bounding_box()
+    assert box is not None
+    assert box["width"] > width / 2
+    page.screenshot(path=tmp_path / f"{scheme}.png")
+
+
 def test_a_sweep_can_be_cancelled_and_go_on(link: Link, open_page: OpenPage) -> None:
     page = open_page(link([["weight_clipping", {"form": "formula", "alpha": 0.1, "scale": "std"}]], "fashion_resnet"))
     more_than(page, 0)
@@ -176,59 +229,11 @@ def test_a_sweep_can_be_cancelled_and_go_on(link: Link, open_page: OpenPage) -> 
     expect(page.locator(".st-key-cancel")).to_be_visible()
 
 
-def test_a_training_has_a_price_and_is_measured_once_it_is_agreed_to(serve: Serve, open_page: OpenPage) -> None:
-    page = open_page(
-        link_to(serve(ASKING, {"SECATEUR_STORE": "sqlite://"}))(
-            [["parameter_optimization", {"steps": 200}], PRUNE], vary=[1, "amount"]
-        )
-    )
-    button = page.locator(".st-key-pay-point button")
-    expect(button).to_contain_text("Train and measure this recipe, about ", timeout=30_000)  # a worker warms up first
-    page.wait_for_timeout(500)
-    assert values_of(page) == ["–"] * 6
-    assert page.evaluate(CURVE) == 0
-    button.click()
-    expect(button).to_have_count(0)
-    measured(page)
-
-
-def test_a_click_on_a_point_sets_the_slider(link: Link, open_page: OpenPage) -> None:
-    page = open_page(link([PRUNE]))
-    measured(page)
-    for index, amount in ((2, 0.19),):
-        box = chart_of(page).locator(".points path").nth(index).bounding_box()
-        assert box is not None
-        at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        page.mouse.move(*at)
-        expect(chart_of(page).locator(".hoverlayer .hovertext .nums")).to_contain_text(f"amount = {amount}")
-        page.mouse.click(*at)
-        expect(page.locator(SLIDER)).to_have_value(str(amount), timeout=30_000)
-        until(page, MARKER, amount)
-        assert amount_of(page) == amount
-        wait_idle(page)
-        page.mouse.move(5, 5)
-
-
-def test_the_browsers_back_returns_to_the_view_before(link: Link, open_page: OpenPage) -> None:
-    page = open_page(link([PRUNE]))
-    measured(page)
-    first = values_of(page)
-    press(page, "ArrowRight")
-    measured(page)
-    page.wait_for_timeout(800)  # an address that comes at once after a move is taken for a late one
-    page.go_back()
-    expect(page.locator(SLIDER)).to_have_value("0.5")
-    until(page, MARKER, 0.5)
-    measured(page)
-    assert amount_of(page) == 0.5
-    assert values_of(page) == first
-
-
 def test_a_nonsense_address_is_one_sentence_and_the_next_move_works(link: Link, open_page: OpenPage) -> None:
     page = open_page(f"{link()}/?s=nonsense")
     alert = page.locator("[data-testid=stAlert]")
     expect(alert).to_have_count(1)
     expect(alert).to_contain_text("The address must hold a view as JSON, got: ")
     assert view_of(page)["model"] == "fashion_resnet"
-    assert press(page, "ArrowRight") == pytest.approx(0.51)
+    assert press(page, "ArrowRight") == 0.51
     expect(alert).to_have_count(0)

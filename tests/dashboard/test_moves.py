@@ -12,7 +12,7 @@ from dashboard import state
 from dashboard.view import View, first_view
 from engine import Method, Recipe, available_methods
 
-from .conftest import Visit
+from .conftest import Session, Visit
 from .views import methods, views
 
 
@@ -161,6 +161,51 @@ def test_a_late_address_does_not_undo_a_move_and_an_old_one_is_followed(
     monkeypatch.setattr(state, "LATE_S", 0.0)
     visit.address = old.to_text()
     assert state.begin() == old
+
+
+def test_a_late_value_of_a_widget_does_not_undo_what_was_put(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser polls with all its widgets, and may not have seen yet what the page put there."""
+    session, acted = visit.page.session_state, []
+    callback = state.on_move("slider", acted.append)
+    state.put("slider", 0.5)
+    state.put("slider", 0.8)
+    session.slider = 0.5
+    callback()
+    assert (acted, session.slider) == ([], 0.8)
+    session.slider = 0.6
+    callback()
+    assert acted == [0.6]
+    monkeypatch.setattr(state, "LATE_S", 0.0)
+    session.slider = 0.5  # a while later it is the reader's wish
+    callback()
+    assert acted == [0.6, 0.5]
+
+
+def test_what_a_reader_moves_is_never_taken_for_late(visit: Visit) -> None:
+    session, acted = visit.page.session_state, []
+    callback = state.on_move("slider", acted.append)
+    state.put("slider", 1)
+    for value in (2, 3, 2, 1):
+        session.slider = value
+        callback()
+        state.put("slider", value)
+    assert acted == [2, 3, 2, 1]
+
+
+def test_what_a_slider_shows_anyway_is_not_put_again(visit: Visit) -> None:
+    """To put it makes the browser go back to it, though by now the reader may have moved on."""
+    session = visit.page.session_state
+    put = []
+
+    class Watched(Session):
+        def __setitem__(self, key: str, value: object) -> None:
+            put.append((key, value))
+            super().__setitem__(key, value)
+
+    visit.page.session_state = Watched(session)
+    for value, stops in ((1, (1, 9)), (1, (1, 9)), (2, (1, 9)), (2, (1, 5)), (2, (1, 5))):
+        state.put("slider", value, stops)
+    assert put == [("slider", 1), ("slider", 2), ("slider", 2)]
 
 
 def test_marks_are_kept_apart(visit: Visit) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dashboard.gallery import RECIPES
 from engine import Recipe, available_methods
 
 from .conftest import PRUNE, OpenPage, Page
@@ -154,4 +155,16 @@ def test_a_layer_is_protected(open_page: OpenPage) -> None:
     page = open_page([["node_pruning", {"amount": 0.5}]])
     page.move("multiselect", "step0-group_norm-protect", ["blocks.0.up", "blocks.1.up"])
     assert page.address["recipe"][0][1]["protect"] == ["blocks.0.up", "blocks.1.up"]
-    assert page.at.slider(key="step0-group_norm-amount").label == "nodes kept, of 640"
+    slider = page.at.slider(key="step0-group_norm-amount")
+    assert (slider.label, slider.max, slider.value) == ("nodes kept, of 640", 640, 320)
+    page.move("slider", "step0-group_norm-amount", 160)
+    assert page.address["recipe"][0][1]["amount"] == 0.75
+    assert page.at.slider(key="step0-group_norm-amount").value == 160
+
+
+def test_a_slider_of_the_same_name_has_the_range_and_value_of_its_own_method(open_page: OpenPage) -> None:
+    page = open_page([["weight_pruning", {"form": "formula", "alpha": 0.1}]])
+    for title, high, value in (("Clipping by the formula", 3.0, 0.3), ("Pruning by the formula", 1.0, 0.1)):
+        page.move("selectbox", "gallery", [start.title for start in RECIPES].index(title))
+        slider = page.at.slider(key="step0-formula-alpha")
+        assert (slider.max, slider.value) == (high, value)
