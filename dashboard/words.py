@@ -27,8 +27,13 @@ def say(message: Message, language: str = "en") -> str:
 
 
 def sentence(text: str) -> str:
-    """A text that begins with a capital letter."""
-    return text[:1].upper() + text[1:]
+    """A text that begins with a capital letter, shown to the letter: it may hold words out of a link."""
+    return plain(text[:1].upper() + text[1:])
+
+
+def plain(text: str) -> str:
+    """A text in which Markdown finds no picture to fetch and no named link: the bracket pairs of both are broken."""
+    return text.replace("](", "]\\(").replace("][", "]\\[").replace("]:", "]\\:")
 
 
 def title(name: str) -> str:

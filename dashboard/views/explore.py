@@ -14,7 +14,7 @@ from dashboard.live_chart import live_chart
 from dashboard.measuring import Plan, Wishes
 from dashboard.view import AXES, View
 from dashboard.views import figures, recipe, weights
-from dashboard.words import duration, sentence, t, title
+from dashboard.words import duration, plain, sentence, t, title
 from engine import Outcome
 
 POLL_S = 0.4
@@ -211,7 +211,7 @@ def _progress(wishes: Wishes, plan: Plan, outcomes: dict[str, Outcome]) -> None:
     done, asked = sum(s in ("done", "failed") for s in states), plan.ask_curve is not None
     failed = [outcomes[j.key].error for j in wishes.points if outcomes[j.key].status == "failed"]
     if failed:
-        text = t("{n} points could not be measured: {why}", n=len(failed), why=failed[0])
+        text = t("{n} points could not be measured: {why}", n=len(failed), why=plain(failed[0]))
         st.warning(text, icon=":material/warning:")
     if done == len(states) or asked:
         return

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import cache, forms, state
 from dashboard.gallery import RECIPES
 from dashboard.view import View, first_vary
-from dashboard.words import t, title
+from dashboard.words import plain, t, title
 from engine import Method, Recipe, SecateurError, available_methods
 from sample_models import available_models
 
@@ -85,7 +85,7 @@ def _body(view: View, index: int, step: Method, uid: int) -> None:
     st.caption(t(step.how.summary))
     things, why = _things(view, index, step)
     if why:
-        st.warning(why, icon=":material/block:")
+        st.warning(plain(why), icon=":material/block:")
     names = [name.rpartition(".")[0] for name in cache.layers(view.model)]
     for coefficient in type(step).coefficients:
         if coefficient.name in step.values:

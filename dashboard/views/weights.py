@@ -13,7 +13,7 @@ from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.view import View
 from dashboard.weight_charts import WeightsData, histogram_chart, transfer_chart
-from dashboard.words import sentence, share, t
+from dashboard.words import plain, sentence, share, t
 
 
 def show(view: View, wishes: Wishes, asked: bool) -> None:
@@ -45,7 +45,7 @@ def show(view: View, wishes: Wishes, asked: bool) -> None:
             if data.curve:
                 live_chart(transfer_chart(data), key="transfer", height=300, alt=t("Each weight before against after"))
             else:
-                st.info(t("No transfer curve: {why}.", why=outcome.result["reason"]))
+                st.info(t("No transfer curve: {why}.", why=plain(str(outcome.result["reason"]))))
 
 
 def weights_data(view: View, result: dict[str, Any]) -> WeightsData:

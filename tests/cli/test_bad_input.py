@@ -62,6 +62,7 @@ SWEEPS = [
     (("--vary", "0."), "--vary must be STEP.COEFFICIENT such as 0.amount, got '0.'"),
     (("--vary", "-1.amount"), "argument --vary: expected one argument; see secateur sweep --help"),
     (("--vary", "²amount"), "--vary must be STEP.COEFFICIENT such as 0.amount, got '²amount'"),
+    (("--vary", "9" * 5000 + ".amount"), "--vary must be STEP.COEFFICIENT such as 0.amount, got '999"),
     (("--vary", "9.amount"), "a step must be one of the recipe's (0 to 0), got 9"),
     (("--vary", "0.form"), "a coefficient of weight_pruning must be one of "),
     (("--vary", "0.alpha"), "weight_pruning: its form magnitude_global must be given only amount, got alpha"),
@@ -117,7 +118,7 @@ def test_a_bad_option(cli: Cli, options: tuple[str, ...], sentence: str) -> None
     assert refused(cli, *MEASURE, *options).startswith(sentence)
 
 
-@pytest.mark.parametrize(("options", "sentence"), SWEEPS, ids=[" ".join(options) for options, _ in SWEEPS])
+@pytest.mark.parametrize(("options", "sentence"), SWEEPS, ids=[" ".join(options)[:60] for options, _ in SWEEPS])
 def test_a_bad_sweep(cli: Cli, options: tuple[str, ...], sentence: str) -> None:
     assert refused(cli, *SWEEP, *options).startswith(sentence)
 

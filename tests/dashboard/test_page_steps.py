@@ -162,6 +162,14 @@ def test_a_layer_is_protected(open_page: OpenPage) -> None:
     assert page.at.slider(key="step0-group_norm-amount").value == 160
 
 
+def test_a_count_stays_where_there_are_fewer_to_count(open_page: OpenPage) -> None:
+    page = open_page([["layer_pruning", {"amount": 0.25}], ["layer_pruning", {"amount": 0.4}]], off=[0])
+    for on, layers in ((False, 4), (True, 3), (False, 4)):
+        page.move("toggle", "step0-on", on)
+        slider = page.at.slider(key="step1-block_influence-amount")
+        assert (slider.max, slider.value) == (layers, 2)
+
+
 def test_a_slider_of_the_same_name_has_the_range_and_value_of_its_own_method(open_page: OpenPage) -> None:
     page = open_page([["weight_pruning", {"form": "formula", "alpha": 0.1}]])
     for title, high, value in (("Clipping by the formula", 3.0, 0.3), ("Pruning by the formula", 1.0, 0.1)):

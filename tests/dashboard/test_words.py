@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.words import change, duration, interval, quantity, say, sentence, share, t, title
+from dashboard.words import change, duration, interval, plain, quantity, say, sentence, share, t, title
 from engine import Estimate, Message, available_methods
 
 
@@ -111,3 +111,12 @@ def test_every_text_of_a_method_is_a_sentence_without_fields() -> None:
     for kind in available_methods().values():
         texts = [kind.title, *(c.help for c in kind.coefficients), *(f.summary for f in kind.forms)]
         assert [t(text) for text in texts] == texts
+
+
+@pytest.mark.parametrize(
+    "hostile", ["![x](http://h.example/a.png)", "[x](http://h.example)", "![x][y]\n\n[y]: http://h.example"]
+)
+def test_a_sentence_out_of_a_link_fetches_no_picture(hostile: str) -> None:
+    shown = plain(hostile)
+    assert shown.replace("\\", "") == hostile
+    assert not any(pair in shown for pair in ("](", "][", "]:"))
