@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -72,7 +73,7 @@ class Coefficient:
         return tuple(sorted({str(name) for name in names}))
 
     def _number(self, value: object, owner: str) -> float | int:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):  # NumPy's numbers are such, too
             self._refuse(owner, "be a number", value)
         number = _as_float(value)  # type: ignore[arg-type]
         if not math.isfinite(number):

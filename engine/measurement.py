@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalogue import source_of
+from engine.errors import unknown
 from engine.method import Channel, Context
 from engine.metrics.accuracy import score_estimate, score_terms
 from engine.metrics.compute import multiply_adds
@@ -20,7 +21,7 @@ from engine.metrics.latency import time_pair
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike, run_or_name
-from engine.store import MemoryStore, Payload, RecordKind, Store
+from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
 Build = Callable[[], nn.Module]
@@ -32,14 +33,14 @@ class Options(TypedDict, total=False):
 
     device     "cpu", "cuda", "cuda:1", "mps"; default cuda where there is one, else the CPU
     protocol   how to measure, in place of `Protocol.here(device)`
-    store      where figures are kept and looked up; default nowhere
+    store      where figures are kept and looked up, a store or its URL; default nowhere
     fresh      measure again what the store already holds
     channel    the line for partial figures and a wish to stop
     """
 
     device: str | torch.device | None
     protocol: Protocol | None
-    store: Store | None
+    store: Store | str | None
     fresh: bool
     channel: Channel | None
 
@@ -81,10 +82,14 @@ class Measurer:
     """Measures recipes of one workload by one protocol; what the points share is done once."""
 
     def __init__(self, workload: Workload, **options: Unpack[Options]) -> None:
-        device = options.get("device")
+        for name in options:
+            if name not in Options.__annotations__:
+                raise unknown("an option of measure and sweep", name, Options.__annotations__)
         self.workload = workload
-        self.protocol = options.get("protocol") or Protocol.here(device)
-        self.store: Store = options.get("store") or MemoryStore()
+        asked = options.get("protocol") or Protocol.here(options.get("device"))
+        self.protocol = replace(asked, dtype=workload.dtype)
+        store = options.get("store")
+        self.store: Store = open_store(store) if isinstance(store, str) else store or MemoryStore()
         self.fresh = bool(options.get("fresh"))
         self.channel = options.get("channel") or Channel()
         self._own: set[str] = set()  # what this object measured itself is fresh enough for it
@@ -97,10 +102,7 @@ class Measurer:
         return base
 
     def measure(self, recipe: RecipeLike) -> Measured:
-        """Every figure of a recipe, taken from the store or measured and put there.
-
-        Raises CannotApply, BrokenVariant or Cancelled.
-        """
+        """Every figure, from the store or measured and put there. Raises CannotApply, BrokenVariant, Cancelled."""
         recipe = Recipe.of(recipe)
         built: list[nn.Module] = []
 

@@ -71,6 +71,12 @@ class Workload:
         return copy.deepcopy(built).cpu().eval()
 
     @property
+    def dtype(self) -> str:
+        """What the original calculates in: "float32", "bfloat16", ..."""
+        found = (p.dtype for p in self._original.parameters() if p.is_floating_point())
+        return str(next(found, torch.float32)).removeprefix("torch.")
+
+    @property
     def example(self) -> Tensor:
         """One input as a batch of one."""
         return self.train[0][:1]

@@ -71,7 +71,13 @@ def factored(layer: nn.Module, basis: Tensor) -> nn.Module:
 
     basis    V, n × r, orthonormal columns
     """
-    weight = cast("Tensor", layer.weight).detach()
+    made = _factored(layer, cast("Tensor", layer.weight).detach(), basis)
+    for part in made:
+        cast("nn.Parameter", part.weight).requires_grad_(cast("nn.Parameter", layer.weight).requires_grad)
+    return made
+
+
+def _factored(layer: nn.Module, weight: Tensor, basis: Tensor) -> nn.Sequential:
     outer = matrix(weight) @ basis  # m, r
     if isinstance(layer, nn.Linear):
         return _two(FactoredLinear, *_linears(layer, basis, outer), basis.T, outer, layer.bias)
@@ -98,7 +104,7 @@ def _convolutions(conv: nn.Conv2d, rank: int) -> tuple[nn.Module, nn.Module]:
         return first, kind(rank, conv.out_channels, 1, bias=conv.bias is not None)
 
 
-def _two(kind: type[nn.Sequential], first: nn.Module, second: nn.Module, *tensors: Tensor | None) -> nn.Module:
+def _two(kind: type[nn.Sequential], first: nn.Module, second: nn.Module, *tensors: Tensor | None) -> nn.Sequential:
     inner, outer, bias = tensors
     first.weight = nn.Parameter(cast("Tensor", inner).contiguous())
     second.weight = nn.Parameter(cast("Tensor", outer).contiguous())

@@ -25,7 +25,7 @@ def magnitude_masks(tensors: Sequence[Tensor], amount: float, together: bool) ->
         return [_mask(t.abs().flatten(), amount).view_as(t) for t in tensors]
     if not tensors:
         return []
-    joint = _mask(torch.cat([t.abs().flatten().float() for t in tensors]), amount)
+    joint = _mask(torch.cat([t.abs().flatten() for t in tensors]), amount)
     parts: tuple[Tensor, ...] = joint.split([t.numel() for t in tensors])
     return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
 

@@ -27,7 +27,8 @@ def score_terms(
     with in_eval_mode(model), torch.inference_mode():
         for inputs, targets in zip(split[0].split(BATCH), split[1].split(BATCH), strict=True):
             line.check()
-            outputs = model(inputs.to(device)).cpu().float()
+            outputs = model(inputs.to(device)).cpu()
+            outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
             terms = task.terms(outputs, targets).double()
             terms[outputs.reshape(len(outputs), -1).isnan().any(1)] = torch.nan  # else argmax would call them class 0
             parts.append(terms)

@@ -26,7 +26,15 @@ def multiply_adds(model: nn.Module, example: Tensor) -> Estimate:
         bare = copy.deepcopy(model).to("meta").eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             bare(example.to("meta"))
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+    except (
+        RuntimeError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        AssertionError,
+    ) as error:
         first = (str(error).strip().splitlines() or ["no reason given"])[0][:160]
         return Estimate.missing(f"the model cannot run without data: {first}", UNIT)
     return Estimate.exact(counter.get_total_flops() // 2, UNIT)

@@ -30,7 +30,7 @@ def structural(model: nn.Module) -> int:
     """
     total, seen = 0, set[int]()
     for module in model.modules():
-        fresh = [p for p in module._parameters.values() if p is not None and id(p) not in seen]
+        fresh = [p for p in module._parameters.values() if p is not None and p.numel() and id(p) not in seen]
         seen.update(id(p) for p in fresh)
         by_rows: dict[int, list[Tensor]] = {}
         for parameter in fresh:
@@ -59,6 +59,8 @@ def saved_bytes(model: nn.Module) -> int:
     seen: set[tuple[int, torch.Size]] = set()
     kept: dict[str, Tensor] = {}
     for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, Tensor):  # a module's extra state
+            continue
         mark = (tensor.data_ptr(), tensor.shape)
         if tensor.numel() == 0 or mark not in seen:
             seen.add(mark)
