@@ -13,8 +13,20 @@ from engine.edit.scores import lowest, removed_of
 from engine.edit.surgery import own_parameters, structural_copy
 from engine.method import Context, Effect, Form, Method
 
-ALPHA = fraction("alpha", 0.3, "The share of the nodes of each layer that is taken out.", below=True, counts="nodes")
-AMOUNT = fraction("amount", 0.3, "The share of the nodes of each layer that is taken out.", below=True, counts="nodes")
+ALPHA = fraction(
+    "alpha",
+    0.3,
+    "The share of the nodes of each layer that is taken out, rounded in each layer: the sum may differ by a few.",
+    below=True,
+    counts="nodes",
+)
+AMOUNT = fraction(
+    "amount",
+    0.3,
+    "The share of the nodes of each layer that is taken out, rounded in each layer: the sum may differ by a few.",
+    below=True,
+    counts="nodes",
+)
 PROTECT = Coefficient("protect", "layers", (), "Layers whose nodes stay.")
 NARROWS = frozenset({"shapes"})
 
