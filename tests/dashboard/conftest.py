@@ -149,3 +149,7 @@ def open_page(server: None) -> Iterator[OpenPage]:
     yield start
     for page in pages:
         cache.runner().want(page.at.session_state["owner"], [])
+    end = time.monotonic() + WAIT_S
+    while cache.runner()._running is not None:  # what was asked to stop is not the next test's
+        assert time.monotonic() < end, "the worker did not stop"
+        time.sleep(0.02)
