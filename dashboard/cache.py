@@ -7,16 +7,25 @@ from functools import lru_cache
 
 import streamlit as st
 
-from engine import Protocol, Recipe, Runner, SecateurError, Workload, count_things, layer_names, open_store
-from sample_models import load
+from engine import (
+    Protocol,
+    Recipe,
+    Runner,
+    SecateurError,
+    Workload,
+    count_things,
+    layer_names,
+    open_store,
+    shared_workload,
+)
+from sample_models import reference
 
 STORE = "SECATEUR_STORE"  # in the environment: the URL of the store
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
 def workload(model: str) -> Workload:
-    """A sample model with its data."""
-    return load(model)
+    """A sample model with its data: the very one in which the queue looks up what is stored."""
+    return shared_workload(reference(model))
 
 
 @lru_cache(maxsize=1)

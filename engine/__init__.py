@@ -24,7 +24,7 @@ from engine.recipe import Recipe
 from engine.store import Store, open_store
 from engine.sweeps import Failed, Sweep, run_sweep, sweep
 from engine.task import Task
-from engine.work import Job
+from engine.work import Job, shared_workload
 from engine.workload import Workload
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "measure",
     "open_store",
     "run_sweep",
+    "shared_workload",
     "sweep",
     "unknown",
 ]

@@ -103,3 +103,8 @@ def shown(value: object) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What an error says, in one line: the first of its lines, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

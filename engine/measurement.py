@@ -98,8 +98,7 @@ class Measurer:
     def context(self) -> Context:
         """What recipes are applied in."""
         base = Context.of(self.workload, pick_device(self.protocol.device), self.protocol.seed)
-        object.__setattr__(base, "channel", _Follow(self))
-        return base
+        return replace(base, channel=_Follow(self))
 
     def measure(self, recipe: RecipeLike) -> Measured:
         """Every figure, from the store or measured and put there. Raises CannotApply, BrokenVariant, Cancelled."""

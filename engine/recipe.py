@@ -13,14 +13,15 @@ from torch import nn
 
 from engine.catalogue import method_named
 from engine.edit.surgery import structural_copy
-from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError, shown
+from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
 from engine.method import Context, Method
 from engine.metrics.record import pick_device
 from engine.workload import Workload
 
 T = TypeVar("T")
 MOST_STEPS = 32
-FAULTS = (RuntimeError, AttributeError, TypeError, ValueError)  # of a model that is run
+FAULTS = (RuntimeError, AttributeError, TypeError, ValueError)  # of a model that is edited
+RUN_FAULTS = (*FAULTS, LookupError, AssertionError)  # of one that is only run: no method's own mistake can hide here
 RecipeLike: TypeAlias = "Recipe | str | Iterable[object] | None"
 
 
@@ -164,7 +165,7 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
             "step {index} ({method}) must leave a model that runs, got: {why}",
             index=index,
             method=step.name,
-            why=_first_line(error),
+            why=first_line(error),
         ) from error
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -181,16 +182,12 @@ def _check_runs(model: nn.Module, context: Context) -> None:
         with torch.inference_mode():
             wanted = context.original(example).shape
             got = model(example).shape
-    except (*FAULTS, LookupError, AssertionError) as error:
-        raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=_first_line(error)) from error
+    except RUN_FAULTS as error:
+        raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=first_line(error)) from error
     if wanted != got:
         raise BrokenVariant(
             "the recipe must keep the outputs' shape {wanted}, got {got}", wanted=tuple(wanted), got=tuple(got)
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def run_or_name(work: Callable[[], T]) -> T:
@@ -199,6 +196,6 @@ def run_or_name(work: Callable[[], T]) -> T:
         return work()
     except (torch.OutOfMemoryError, SecateurError):
         raise
-    except (*FAULTS, LookupError, AssertionError) as error:
+    except RUN_FAULTS as error:
         key = "the model must run on any batch and give one tensor, got: {why}"
-        raise BrokenVariant(key, why=_first_line(error)) from error
+        raise BrokenVariant(key, why=first_line(error)) from error

@@ -16,7 +16,7 @@ import platformdirs
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine.errors import StoreUnavailable
+from engine.errors import StoreUnavailable, first_line
 
 RecordKind: TypeAlias = Literal["size", "score", "latency"]
 Payload: TypeAlias = "dict[str, object]"
@@ -94,7 +94,7 @@ class DatabaseStore(Store):
             raise StoreUnavailable(
                 "the store must be a database that can be opened, got {url!r}: {why}",
                 url=_shown(url),
-                why=_first(error),
+                why=first_line(error, 1000),
             ) from error
 
     def _create(self, meta: sa.MetaData) -> None:
@@ -134,7 +134,7 @@ class DatabaseStore(Store):
         except SQLAlchemyError as error:
             raise StoreUnavailable(
                 "the store must be a database that can be read and written, got {url!r}: {why}",
-                url=_shown(self.url or ""), why=_first(error),
+                url=_shown(self.url or ""), why=first_line(error, 1000),
             ) from error  # fmt: skip
 
     def close(self) -> None:
@@ -148,10 +148,6 @@ def _shown(url: str) -> str:
         return sa.make_url(url).render_as_string(hide_password=True)
     except (SQLAlchemyError, ValueError):
         return url
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _id(key: Payload) -> str:

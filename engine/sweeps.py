@@ -8,7 +8,7 @@ from typing import Unpack
 
 import torch
 
-from engine.errors import Cancelled, InvalidInput, Message, SecateurError
+from engine.errors import Cancelled, InvalidInput, Message, SecateurError, first_line
 from engine.measurement import Measured, Measurer, Options
 from engine.recipe import Recipe, RecipeLike
 from engine.workload import Workload
@@ -153,5 +153,5 @@ def point(measurer: Measurer, recipe: Recipe) -> Measured | Failed:
         return Failed(recipe, error.message)
     except torch.OutOfMemoryError as error:
         return Failed(
-            recipe, Message("the device must have room for the model, got: {why}", {"why": str(error).splitlines()[0]})
+            recipe, Message("the device must have room for the model, got: {why}", {"why": first_line(error)})
         )

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
 
-from engine.errors import Cancelled, InvalidInput, SecateurError
+from engine.errors import Cancelled, InvalidInput, SecateurError, first_line
 from engine.measurement import Measurer
 from engine.method import Channel
 from engine.metrics.record import Protocol, torch_threads
@@ -37,7 +37,6 @@ class Job:
     recipe: str
     protocol: str
     layer: str = ""
-    generation: int = 0
 
     @property
     def key(self) -> str:
@@ -78,13 +77,14 @@ def protocol_of(text: str) -> Protocol:
 
 
 @lru_cache(maxsize=KEPT_WORKLOADS)
-def _workload(reference: str) -> Workload:
+def shared_workload(reference: str) -> Workload:
+    """The workload of a reference, built once in this process; nobody may change it."""
     return Workload.from_reference(reference)
 
 
 @lru_cache(maxsize=KEPT_WORKLOADS)
 def _measurer(reference: str, fingerprint: str, protocol: str, store_url: str | None) -> Measurer:
-    workload = _workload(reference)
+    workload = shared_workload(reference)
     if workload.fingerprint != fingerprint:
         raise InvalidInput(
             "{reference} must build the workload {wanted} here as well, got {got}: its files changed",
@@ -96,7 +96,7 @@ def _measurer(reference: str, fingerprint: str, protocol: str, store_url: str | 
 
 @lru_cache(maxsize=KEPT_WORKLOADS)
 def _looker(reference: str, fingerprint: str, protocol: str, store: Store) -> Measurer:
-    return Measurer(_workload(reference), protocol=protocol_of(protocol), store=store)
+    return Measurer(shared_workload(reference), protocol=protocol_of(protocol), store=store)
 
 
 def look_up(job: Job, store: Store) -> dict[str, object] | None:
@@ -122,7 +122,7 @@ def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
     except SecateurError as error:
         answer["error"] = str(error)
     except RuntimeError as error:  # out of memory, or a model's own fault: this point fails, the queue goes on
-        answer["error"] = f"the model must run, got: {str(error).splitlines()[0][:200]}"
+        answer["error"] = f"the model must run, got: {first_line(error)}"
     answer["records"] = list(written)
     written.clear()
     return json.dumps(answer)

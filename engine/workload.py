@@ -64,9 +64,8 @@ class Workload:
 
     @cached_property
     def _original(self) -> nn.Module:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # an untrained net draws random weights before the trained ones are read
+        # an untrained net draws random weights before the trained ones are read
+        with torch.random.fork_rng(devices=[]):
             built = self._network if isinstance(self._network, nn.Module) else self._network()
         return copy.deepcopy(built).cpu().eval()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from engine.errors import first_line
 from engine.metrics.record import Estimate
 
 UNIT = "multiply-adds"
@@ -35,6 +36,5 @@ def multiply_adds(model: nn.Module, example: Tensor) -> Estimate:
         LookupError,
         AssertionError,
     ) as error:
-        first = (str(error).strip().splitlines() or ["no reason given"])[0][:160]
-        return Estimate.missing(f"the model cannot run without data: {first}", UNIT)
+        return Estimate.missing(f"the model cannot run without data: {first_line(error, 160)}", UNIT)
     return Estimate.exact(counter.get_total_flops() // 2, UNIT)

@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from engine import Estimate
 
-UNITS = {
-    "parameters": "parameters",
-    "nonzero": "parameters",
-    "structural": "parameters",
-    "multiply_adds": "multiply-adds",
-    "size_bytes": "bytes",
-    "latency_ms": "ms",
-    "latency_ms_64": "ms",
-    "accuracy": "fraction",
-}
 ORIGINAL = {
     "parameters": Estimate.exact(1000, "parameters"),
     "nonzero": Estimate.exact(1000, "parameters"),
