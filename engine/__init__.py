@@ -16,16 +16,17 @@ from engine.errors import (
     unknown,
 )
 from engine.jobs import Outcome, Runner
-from engine.measurement import Measured, Measurer, measure
+from engine.measured import Measured
+from engine.measurement import Measurer, measure
 from engine.method import Channel, Context, Effect, Form, Method
 from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.microscope import WeightView, count_things, layer_names
 from engine.recipe import Recipe
 from engine.store import Store, open_store
 from engine.sweeps import Failed, Sweep, run_sweep, sweep
-from engine.task import Task
+from engine.task import Score, Task, agreement, language_modelling
 from engine.work import Job, shared_workload
-from engine.workload import Workload
+from engine.workload import Workload, reference_to
 
 __all__ = [
     "BrokenVariant",
@@ -51,6 +52,7 @@ __all__ = [
     "Protocol",
     "Recipe",
     "Runner",
+    "Score",
     "SecateurError",
     "Store",
     "StoreUnavailable",
@@ -59,12 +61,15 @@ __all__ = [
     "UnknownName",
     "WeightView",
     "Workload",
+    "agreement",
     "available_methods",
     "count_things",
     "describe_method",
+    "language_modelling",
     "layer_names",
     "measure",
     "open_store",
+    "reference_to",
     "run_sweep",
     "shared_workload",
     "sweep",

@@ -85,7 +85,7 @@ class Cancelled(SecateurError):
 def unknown(what: str, got: object, known: Iterable[str]) -> UnknownName:
     """The error for a name that is not there: it lists what there is, and the nearest one."""
     names = sorted(known)
-    name = _cut(got) if isinstance(got, str) else shown(got)
+    name = shown_text(got) if isinstance(got, str) else shown(got)
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         key = "{what} must be one of {known}; got {got!r}, did you mean {near!r}?"
@@ -96,12 +96,13 @@ def unknown(what: str, got: object, known: Iterable[str]) -> UnknownName:
 def shown(value: object) -> str:
     """How a value that was got stands in a sentence: its repr, cut short."""
     try:
-        return _cut(repr(value))
+        return shown_text(repr(value))
     except (ValueError, RecursionError):  # a whole number of thousands of digits, a list a thousand deep
         return f"a very large {type(value).__name__}"
 
 
-def _cut(text: str) -> str:
+def shown_text(text: str) -> str:
+    """A text that was got, cut short."""
     return text if len(text) <= 60 else text[:57] + "..."
 
 

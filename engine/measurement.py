@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.catalogue import source_of
-from engine.errors import unknown
+from engine.errors import InvalidInput, unknown
+from engine.examples import Inputs, count, placed, take
+from engine.measured import Measured, Variant
 from engine.method import Channel, Context
-from engine.metrics.accuracy import score_estimate, score_terms
+from engine.metrics.accuracy import all_terms, score_figures
 from engine.metrics.compute import multiply_adds
 from engine.metrics.latency import time_pair
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
-from engine.recipe import Recipe, RecipeLike, run_or_name
+from engine.recipe import Recipe, RecipeLike, check_runs, run_or_name
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
-from engine.workload import Workload
+from engine.workload import Workload, content_of
 
 Build = Callable[[], nn.Module]
 Get = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
@@ -43,35 +46,6 @@ class Options(TypedDict, total=False):
     store: Store | str | None
     fresh: bool
     channel: Channel | None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One point: a recipe, how it was measured, the original's figures and the variant's.
-
-    ratio      variant / original latency by batch size
-    chance     what the best constant guess scores
-    """
-
-    recipe: Recipe
-    model: str
-    protocol: Protocol
-    original: Measurement
-    variant: Measurement
-    ratio: dict[int, Estimate] = field(default_factory=dict)
-    chance: float = 0.0
-
-    def to_dict(self) -> dict[str, object]:
-        """As plain data: `measure --json` prints it."""
-        return {
-            "model": self.model,
-            "recipe": self.recipe.to_list(),
-            "protocol": self.protocol.to_dict(),
-            "original": self.original.to_dict(),
-            "variant": self.variant.to_dict(),
-            "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
-            "chance": self.chance,
-        }
 
 
 class NotStored(Exception):
@@ -113,6 +87,13 @@ class Measurer:
         with torch_threads(self.protocol.threads):
             return self._gather(recipe, variant, self._keep)
 
+    def measure_model(self, model: nn.Module) -> Measured:
+        """Every figure of a variant that was made elsewhere, beside the original. Raises as `measure` does."""
+        own = copy.deepcopy(model).to(self.protocol.device).eval()
+        with torch_threads(self.protocol.threads):
+            check_runs(own, self.context)
+            return self._gather(Variant(content_of(own)), lambda: own, self._keep)
+
     def lookup(self, recipe: RecipeLike) -> Measured | None:
         """The point where the store holds all of it, else None; nothing is built or measured."""
         if self.fresh:
@@ -122,7 +103,7 @@ class Measurer:
         except NotStored:
             return None
 
-    def _gather(self, recipe: Recipe, variant: Build, get: Get) -> Measured:
+    def _gather(self, recipe: Recipe | Variant, variant: Build, get: Get) -> Measured:
         original, before = self._side(Recipe(), self._original, get)
         changed, after = self._side(recipe, variant, get)
         ratio: dict[int, Estimate] = {}
@@ -137,9 +118,10 @@ class Measurer:
         protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
         chance = self.workload.task.chance(self.workload.test[1])
         sides = Measurement(original), Measurement(changed)
-        return Measured(recipe, self.workload.name, protocol, *sides, ratio, chance)
+        made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
+        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1])
 
-    def _side(self, recipe: Recipe, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
+    def _side(self, recipe: Recipe | Variant, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
         size = get("size", self._key(recipe), partial(self._sizes, model))
         score = get("score", self._score_key(recipe), partial(self._score, model))
         return _estimates(size) | _estimates(score), size | score
@@ -163,13 +145,14 @@ class Measurer:
             raise NotStored
         return found
 
-    def _key(self, recipe: Recipe) -> Payload:
-        names = tuple(sorted({type(step) for step in recipe}, key=lambda kind: kind.name))
+    def _key(self, recipe: Recipe | Variant) -> Payload:
+        steps = recipe if isinstance(recipe, Recipe) else ()
+        names = tuple(sorted({type(step) for step in steps}, key=lambda kind: kind.name))
         kind, seed = self.protocol.device_kind, self.protocol.seed
         made = {"workload": self.workload.fingerprint, "recipe": str(recipe), "seed": seed, "device": kind}
         return {**made, "revision": _revision(*(source_of(kind) for kind in names))}
 
-    def _score_key(self, recipe: Recipe) -> Payload:
+    def _score_key(self, recipe: Recipe | Variant) -> Payload:
         return {**self._key(recipe), "dtype": self.protocol.dtype, "examples": self.protocol.examples}
 
     def _latency_key(self, batch: int, *pair: object) -> Payload:
@@ -185,12 +168,13 @@ class Measurer:
     def _score(self, build: Build) -> Payload:
         model = build()
         task, device = self.workload.task, pick_device(self.protocol.device)
-        terms = score_terms(model, task, self.workload.test, device, self.channel)
-        return {"accuracy": score_estimate(terms, task, self.protocol.seed).to_dict(), "examples": len(terms)}
+        terms = all_terms(model, task, self.workload.test, device, self.channel)
+        figures = score_figures(terms, task, self.protocol.seed)
+        return {**{k: v.to_dict() for k, v in figures.items()}, "examples": len(terms[0])}
 
-    def _times(self, build: Build, batch: int, recipe: Recipe) -> Payload:
+    def _times(self, build: Build, batch: int, recipe: Recipe | Variant) -> Payload:
         variant = build()
-        inputs = repeated(self.workload.train[0], batch).to(self.protocol.device)
+        inputs = placed(repeated(self.workload.train[0], batch), self.protocol.device)
         times = time_pair(self.context.original, variant, inputs, self.protocol, self.channel)
         figures = {side: {k: v.to_dict() for k, v in values.items()} for side, values in times.figures().items()}
         return {**figures, "measured_on": str(recipe)}
@@ -209,20 +193,29 @@ class _Follow(Channel):
         return self._measurer.channel.cancelled()
 
 
-def measure(workload: Workload, recipe: RecipeLike = None, **options: Unpack[Options]) -> Measured:
+def measure(
+    workload: Workload, recipe: RecipeLike = None, model: nn.Module | None = None, **options: Unpack[Options]
+) -> Measured:
     """Apply a recipe to a workload and take every figure, the original beside the variant.
 
     recipe     a Recipe, its JSON text or list; None is the original itself
+    model      a variant that was made elsewhere, in place of a recipe
     options    device, protocol, store, fresh, channel: see Options
 
-    Raises InvalidInput for a bad recipe or device, CannotApply and BrokenVariant where the recipe cannot be done.
+    Raises InvalidInput for a bad recipe or device, CannotApply and BrokenVariant where the recipe cannot be done or
+    the model does not answer as the original does.
     """
-    return Measurer(workload, **options).measure(recipe)
+    measurer = Measurer(workload, **options)
+    if model is None:
+        return measurer.measure(recipe)
+    if len(Recipe.of(recipe)):
+        raise InvalidInput("measure must be given a recipe or a model, got both: apply the recipe to the model first")
+    return measurer.measure_model(model)
 
 
-def repeated(inputs: Tensor, batch: int) -> Tensor:
+def repeated(inputs: Inputs, batch: int) -> Inputs:
     """The first `batch` inputs, from the start again where there are fewer: (batch, ...)."""
-    return inputs[torch.arange(batch) % len(inputs)]
+    return take(inputs, torch.arange(batch) % count(inputs))
 
 
 def _refuse() -> nn.Module:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.coefficient import Coefficient, Value
 from engine.errors import Cancelled, CannotApply, InvalidInput, unknown
+from engine.examples import Inputs, Split, batches_of, count, placed, run, take
 from engine.task import Task
-from engine.workload import Split, Workload
+from engine.workload import Workload
 
 T = TypeVar("T")
 Quantity: TypeAlias = Literal["parameters", "nonzero"]
@@ -124,20 +125,19 @@ class Context:
 
     def score(self, model: nn.Module, batch: int = 256) -> float:
         """The task's score on validation."""
-        x, y = self.validation
         total = torch.zeros(())
         model.eval()
         with torch.inference_mode():
-            for inputs, targets in zip(x.split(batch), y.split(batch), strict=True):
+            for inputs, targets in batches_of(self.validation, batch):
                 self.channel.check()
-                terms = self.task.terms(model(inputs.to(self.device)).cpu(), targets).double().sum(0)
-                total = total + terms
+                outputs = run(model, placed(inputs, self.device))
+                total = total + self.task.terms(outputs, placed(targets, self.device)).double().sum(0).cpu()
         return float(self.task.finish(total))
 
-    def examples(self, n: int) -> Tensor:
+    def examples(self, n: int) -> Inputs:
         """The inputs of `n` training examples, drawn by seed, on the device: (n, ...)."""
-        chosen = torch.randperm(len(self.train[1]), generator=torch.Generator().manual_seed(self.seed))[:n]
-        return self.train[0][chosen].to(self.device)
+        chosen = torch.randperm(count(self.train[1]), generator=torch.Generator().manual_seed(self.seed))[:n]
+        return placed(take(self.train[0], chosen), self.device)
 
 
 @dataclass(frozen=True)

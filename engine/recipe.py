@@ -14,6 +14,7 @@ from torch import nn
 from engine.catalogue import method_named
 from engine.edit.surgery import structural_copy
 from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
+from engine.examples import main_tensor, placed, run, take
 from engine.method import Context, Method
 from engine.metrics.record import pick_device
 from engine.workload import Workload
@@ -114,7 +115,7 @@ class Recipe:
                 model = _edited(index, step, model, here)
             if "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
                 context.memo.once(self._stage(index + 1, context), partial(structural_copy, model))
-        _check_runs(model, context)
+        check_runs(model, context)
         return model.eval()
 
     def context_of(self, index: int, context: Context) -> Context:
@@ -176,12 +177,13 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
     return model
 
 
-def _check_runs(model: nn.Module, context: Context) -> None:
-    example = context.train[0][:2].to(context.device)
+def check_runs(model: nn.Module, context: Context) -> None:
+    """Raise BrokenVariant where the model does not run, or gives another shape than the original."""
+    example = placed(take(context.train[0], slice(2)), context.device)
     try:
         with torch.inference_mode():
-            wanted = context.original(example).shape
-            got = model(example).shape
+            wanted = main_tensor(run(context.original, example)).shape
+            got = main_tensor(run(model, example)).shape
     except RUN_FAULTS as error:
         raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=first_line(error)) from error
     if wanted != got:

@@ -9,7 +9,8 @@ from typing import Unpack
 import torch
 
 from engine.errors import Cancelled, InvalidInput, Message, SecateurError, first_line
-from engine.measurement import Measured, Measurer, Options
+from engine.measured import Measured
+from engine.measurement import Measurer, Options
 from engine.recipe import Recipe, RecipeLike
 from engine.workload import Workload
 

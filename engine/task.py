@@ -2,19 +2,46 @@
 
 A score is a function of sums over examples, so that it can be taken in batches, stopped early, and
 resampled for an interval without keeping the outputs:  score = finish(Σ terms(outputs, targets)).
+
+The tasks here take a model's answer as `main_tensor` finds it. A task of your own is given whatever the model gives,
+and the targets in the form that the data have them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Terms = Callable[[Tensor, Tensor], Tensor]
+from engine.examples import main_tensor
+
+Terms = Callable[[Any, Any], Tensor]
 Finish = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A second score, beside a task's own.
+
+    name            the figure's: "bits_per_character"
+    terms, finish   as a task's
+    unit            "bits", ...
+    """
+
+    name: str
+    terms: Terms
+    finish: Finish
+    unit: str
+
+
+def no_chance(targets: object) -> float:
+    """Guessing scores nothing."""
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -28,22 +55,26 @@ class Task:
     chance   targets -> the score of the best constant guess
     unit     of the score: "fraction", "R²", ...
     scores   what the score is called on a page
+    figure   what it is called in records and tables
+    others   further scores, taken in the same pass
     """
 
     name: str
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Callable[[Any, Any], Tensor]
     terms: Terms
     finish: Finish
-    chance: Callable[[Tensor], float]
+    chance: Callable[[Any], float] = no_chance
     unit: str = "fraction"
     scores: str = "accuracy"
+    figure: str = "accuracy"
+    others: tuple[Score, ...] = ()
 
     @property
     def proportion(self) -> bool:
         """Whether the score is k right of n independent examples, so that Wilson's interval holds."""
         return self.finish is share_right
 
-    def score(self, outputs: Tensor, targets: Tensor) -> float:
+    def score(self, outputs: object, targets: object) -> float:
         """The score of these outputs."""
         return float(self.finish(self.terms(outputs, targets).double().sum(0)))
 
@@ -53,24 +84,32 @@ def share_right(sums: Tensor) -> Tensor:
     return sums[..., 0] / sums[..., 1]
 
 
-def _share_of_tokens(sums: Tensor) -> Tensor:
+def per_token(sums: Tensor) -> Tensor:
+    """A sum over tokens, by their number: sums (..., 2)."""
     return sums[..., 0] / sums[..., 1]  # tokens of one string hang together: not a proportion of independent cases
 
 
-def _right(outputs: Tensor, targets: Tensor) -> Tensor:
-    hits = (outputs.argmax(-1) == targets).double()  # examples
+def _right(outputs: object, targets: Tensor) -> Tensor:
+    hits = (main_tensor(outputs).argmax(-1) == targets).double()  # examples
     return torch.stack([hits, torch.ones_like(hits)], dim=1)
 
 
-def _right_tokens(outputs: Tensor, targets: Tensor) -> Tensor:
+def _right_tokens(outputs: object, targets: Tensor) -> Tensor:
     known = targets >= 0  # examples, length; a negative target is padding
-    hits = ((outputs.argmax(-1) == targets) & known).double().sum(1)
+    hits = ((main_tensor(outputs).argmax(-1) == targets) & known).double().sum(1)
     return torch.stack([hits, known.double().sum(1)], dim=1)
 
 
-def _squares(outputs: Tensor, targets: Tensor) -> Tensor:
+def _bits(outputs: object, targets: Tensor) -> Tensor:
+    known = targets >= 0  # examples, length
+    chances = F.log_softmax(main_tensor(outputs).double(), dim=-1)  # examples, length, vocabulary
+    told = chances.gather(-1, targets.clamp_min(0).unsqueeze(-1)).squeeze(-1)
+    return torch.stack([-(told * known).sum(1) / math.log(2), known.double().sum(1)], dim=1)
+
+
+def _squares(outputs: object, targets: Tensor) -> Tensor:
     y = targets.double().reshape(len(targets), -1)
-    errors = (outputs.double().reshape(len(targets), -1) - y).square().sum(1, keepdim=True)
+    errors = (main_tensor(outputs).double().reshape(len(targets), -1) - y).square().sum(1, keepdim=True)
     return torch.cat([errors, y.square().sum(1, keepdim=True), torch.ones_like(errors), y], dim=1)
 
 
@@ -84,21 +123,50 @@ def _majority(targets: Tensor) -> float:
     return float(known.bincount().max()) / known.numel()
 
 
-def _token_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+def _class_loss(outputs: object, targets: Tensor) -> Tensor:
+    return F.cross_entropy(main_tensor(outputs), targets)
+
+
+def _token_loss(outputs: object, targets: Tensor) -> Tensor:
     wanted = targets.flatten().clamp_min(-1)  # every negative target is padding, as it is to the score
-    return F.cross_entropy(outputs.flatten(0, -2), wanted, ignore_index=-1)
+    return F.cross_entropy(main_tensor(outputs).flatten(0, -2), wanted, ignore_index=-1)
 
 
-def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+def _squared_error(outputs: object, targets: Tensor) -> Tensor:
     # mse_loss would broadcast targets (n,) against outputs (n, 1) to n × n
-    return F.mse_loss(outputs, targets.reshape(outputs.shape))
+    given = main_tensor(outputs)
+    return F.mse_loss(given, targets.reshape(given.shape))
+
+
+def language_modelling(token: str = "token") -> Task:
+    """Saying the next token: its share of right ones, and the bits that each costs.
+
+    outputs (n, length, vocabulary), targets (n, length), a negative one for padding
+
+    token    what a token is called: "character", "word"
+    """
+    bits = Score(f"bits_per_{token}", _bits, per_token, "bits")
+    return Task(
+        "language_modelling", _token_loss, _right_tokens, per_token, _majority, scores=f"next-{token} accuracy",
+        others=(bits,),
+    )  # fmt: skip
+
+
+def agreement() -> Task:
+    """Classification where no labels exist: the targets are the original's own answers, and so it scores 1.
+
+    The figure is called agreement everywhere: it says how often a variant answers as the original does.
+    """
+    return Task(
+        "classification", _class_loss, _right, share_right, _majority, scores="agreement", figure="agreement"
+    )  # fmt: skip
 
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("classification", F.cross_entropy, _right, share_right, _majority),
+        Task("classification", _class_loss, _right, share_right, _majority),
         Task("regression", _squared_error, _squares, _r_squared, lambda targets: 0.0, "R²", "R²"),
-        Task("language_modelling", _token_loss, _right_tokens, _share_of_tokens, _majority),
+        language_modelling(),
     )
 }

@@ -9,16 +9,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias, cast
+from urllib.parse import parse_qsl, urlencode
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from engine.errors import InvalidInput, unknown
+from engine.errors import InvalidInput, SecateurError, first_line, shown_text, unknown
+from engine.examples import Data, Inputs, count, named, read_split, take
 from engine.task import TASKS, Task
 
-Split: TypeAlias = tuple[Tensor, Tensor]
-Data: TypeAlias = "Split | Dataset[tuple[Tensor, Tensor]]"
+Decode: TypeAlias = Callable[[Tensor], str]
+FACTS = ("classes", "hints", "about", "decode")
 
 
 class Workload:
@@ -27,11 +28,13 @@ class Workload:
     name        a word for the command line and the page
     network     a module, or a function without arguments that builds the trained one
     task        "classification", "regression", "language_modelling", or a Task of your own
-    train, validation, test    pairs of tensors (inputs, targets), examples along the first axis, or a Dataset of
-                such pairs; methods see train and validation, never test
-    classes, hints, about      in `facts`: class names; heads or layers that a method should know; texts for a page
+    train, validation, test    pairs (inputs, targets) of tensors or arrays, examples along the first axis, or a
+                Dataset or DataLoader of such pairs; several inputs are a tuple (the model's arguments) or a mapping
+                (its keywords). Methods see train and validation, never test
+    facts       classes: their names; hints: heads or layers that a method should know; about: texts for a page;
+                decode: a language model's codes (length,) as text
 
-    Raises InvalidInput where a split is empty or its inputs and targets differ in number.
+    Raises InvalidInput where a split is empty, is not such a pair, or its inputs and targets differ in number.
     """
 
     def __init__(
@@ -47,16 +50,17 @@ class Workload:
     ) -> None:
         self.name = name
         self.task = task if isinstance(task, Task) else _known_task(task)
-        self.train = _tensors(train, "train")
-        self.validation = _tensors(validation, "validation")
-        self.test = _tensors(test, "test")
+        self.train = read_split(train, "train")
+        self.validation = read_split(validation, "validation")
+        self.test = read_split(test, "test")
         self.classes: tuple[str, ...] = tuple(cast("Sequence[str]", facts.pop("classes", ())))
         self.hints: dict[str, object] = dict(cast("Mapping[str, object]", facts.pop("hints", {})))
         self.about: dict[str, str] = dict(cast("Mapping[str, str]", facts.pop("about", {})))
+        self.decode: Decode | None = cast("Decode | None", facts.pop("decode", None))
         self.reference: str | None = None
         self._network = network
         if facts:
-            raise unknown("an argument of Workload", next(iter(facts)), ("classes", "hints", "about"))
+            raise unknown("an argument of Workload", next(iter(facts)), FACTS)
 
     def model(self) -> nn.Module:
         """A fresh copy of the original, in eval mode, on the CPU."""
@@ -67,6 +71,11 @@ class Workload:
         # an untrained net draws random weights before the trained ones are read
         with torch.random.fork_rng(devices=[]):
             built = self._network if isinstance(self._network, nn.Module) else self._network()
+        if not isinstance(built, nn.Module):
+            raise InvalidInput(
+                "the network of {name} must be a torch.nn.Module or a function without arguments that builds one, "
+                "got {kind}", name=self.name, kind=type(built).__name__,
+            )  # fmt: skip
         return copy.deepcopy(built).cpu().eval()
 
     @property
@@ -76,47 +85,61 @@ class Workload:
         return str(next(found, torch.float32)).removeprefix("torch.")
 
     @property
-    def example(self) -> Tensor:
+    def example(self) -> Inputs:
         """One input as a batch of one."""
-        return self.train[0][:1]
+        return take(self.train[0], slice(1))
 
     @property
     def splits(self) -> dict[str, int]:
         """How many examples each split holds."""
-        return {part: len(getattr(self, part)[1]) for part in ("train", "validation", "test")}
+        return {part: count(getattr(self, part)[1]) for part in ("train", "validation", "test")}
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the weights, the data, the task and the source of the network's classes."""
         digest = hashlib.sha256(self.task.name.encode())
-        for key, value in self._original.state_dict().items():
-            digest.update(key.encode())
-            if isinstance(value, Tensor):
-                _feed(digest, value)
+        _feed_model(digest, self._original)
         for part in (self.train, self.validation, self.test):
-            for tensor in part:
-                _feed(digest, tensor)
-        for source in sorted(_sources(self._original)):
+            for side in part:
+                for key, tensor in named(side).items():
+                    digest.update(key.encode())
+                    _feed(digest, tensor)
+        for source in _task_sources(self.task):
             digest.update(source.encode())
         return digest.hexdigest()[:16]
 
     @staticmethod
     def from_reference(reference: str) -> Workload:
-        """The workload that `module:function` builds, in any process.
+        """The workload that `module:function` builds, in any process; `?name=text&...` behind it are its arguments.
 
         Raises InvalidInput where the text is not such a reference or does not lead to a workload.
         """
-        module, _, function = reference.partition(":")
+        path, _, query = reference.partition("?")
+        module, _, function = path.partition(":")
+        key = "a workload's reference must be module:function, got {got!r}: {why}"
         try:
-            built = getattr(importlib.import_module(module), function)()
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            builder = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
+            raise InvalidInput(key, got=shown_text(reference), why=first_line(error)) from error
+        try:
+            built = builder(**dict(parse_qsl(query)))
+        except SecateurError:
+            raise
+        except Exception as error:  # somebody else's code: whatever it raises is one sentence here
             raise InvalidInput(
-                "a workload's reference must be module:function, got {got!r}: {why}", got=reference, why=error
-            ) from error
+                "{got} must build a workload, got {kind}: {why}",
+                got=shown_text(path), kind=type(error).__name__, why=first_line(error),
+            ) from error  # fmt: skip
         if not isinstance(built, Workload):
-            raise InvalidInput("{got} must return a Workload, got {kind}", got=reference, kind=type(built).__name__)
+            raise InvalidInput("{got} must return a Workload, got {kind}", got=path, kind=type(built).__name__)
         built.reference = reference
         return built
+
+
+def reference_to(function: str, **arguments: str) -> str:
+    """The reference `module:function?name=text&...`; arguments that are empty are left out."""
+    query = urlencode({name: text for name, text in arguments.items() if text})
+    return f"{function}?{query}" if query else function
 
 
 def _known_task(name: str) -> Task:
@@ -125,18 +148,22 @@ def _known_task(name: str) -> Task:
     return TASKS[name]
 
 
-def _tensors(data: Data | DataLoader[object], part: str) -> Split:
-    """A split as two tensors; a Dataset is read once, in its own order."""
-    if isinstance(data, Dataset):
-        rows = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
-        if not rows:
-            return _tensors((torch.empty(0), torch.empty(0)), part)
-        data = (torch.stack([torch.as_tensor(x) for x, _ in rows]), torch.stack([torch.as_tensor(y) for _, y in rows]))
-    inputs, targets = cast("Split", data)
-    if len(inputs) != len(targets) or len(inputs) == 0:
-        key = "the {part} split must hold as many targets as inputs and at least one, got {inputs} and {targets}"
-        raise InvalidInput(key, part=part, inputs=len(inputs), targets=len(targets))
-    return inputs, targets
+def content_of(model: nn.Module) -> str:
+    """A hash of a model's weights, settings and the source of its classes."""
+    digest = hashlib.sha256()
+    _feed_model(digest, model)
+    for name, module in model.named_modules():
+        digest.update(f"{name} {type(module).__qualname__} {module.extra_repr()}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _feed_model(digest: hashlib._Hash, model: nn.Module) -> None:
+    for key, value in model.state_dict().items():
+        digest.update(key.encode())
+        if isinstance(value, Tensor):
+            _feed(digest, value)
+    for source in sorted(_sources(model)):
+        digest.update(source.encode())
 
 
 def _feed(digest: hashlib._Hash, tensor: Tensor) -> None:
@@ -154,4 +181,17 @@ def _sources(model: nn.Module) -> set[str]:
             found.add(inspect.getsource(kind))
         except (OSError, TypeError):  # typed at a prompt: no source to read
             found.add(kind.__qualname__)
+    return found
+
+
+def _task_sources(task: Task) -> list[str]:
+    """The source texts of a task of one's own, so that another loss or score is another workload."""
+    if TASKS.get(task.name) == task:
+        return []
+    found = []
+    for function in (task.loss, task.terms, task.finish, task.chance):
+        try:
+            found.append(inspect.getsource(function))
+        except (OSError, TypeError):
+            found.append(getattr(function, "__qualname__", ""))
     return found

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from engine.examples import Inputs, run
+
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
@@ -28,7 +30,7 @@ class Block:
 
 
 @torch.no_grad()
-def find_blocks(model: nn.Module, example: Tensor) -> list[Block]:
+def find_blocks(model: nn.Module, example: Inputs) -> list[Block]:
     """The outermost layers, in the order in which they run, that hold weights, run once, and give a tensor of the
     shape that they got.
 
@@ -47,7 +49,7 @@ def find_blocks(model: nn.Module, example: Tensor) -> list[Block]:
         facts.same = isinstance(given, Tensor) and isinstance(output, Tensor) and given.shape == output.shape
         order.append(module)
 
-    hooked(model, note, lambda: model(example))
+    hooked(model, note, lambda: run(model, example))
     names = {module: name for name, module in model.named_modules()}
 
     def fits(module: nn.Module) -> bool:
@@ -71,19 +73,19 @@ def _collect(module: nn.Module, fits: Callable[[nn.Module], bool]) -> list[nn.Mo
 
 
 def hooked(
-    model: nn.Module, note: Callable[[nn.Module, tuple[object, ...], object], None], run: Callable[[], object]
+    model: nn.Module, note: Callable[[nn.Module, tuple[object, ...], object], None], act: Callable[[], object]
 ) -> None:
     """Run something with `note(module, inputs, output)` called after each module."""
     handles = [module.register_forward_hook(note) for module in model.modules()]
     try:
-        run()
+        act()
     finally:
         for handle in handles:
             handle.remove()
 
 
 @torch.no_grad()
-def around(model: nn.Module, paths: list[str], inputs: Tensor, visit: Callable[[str, Tensor, Tensor], None]) -> None:
+def around(model: nn.Module, paths: list[str], inputs: Inputs, visit: Callable[[str, Tensor, Tensor], None]) -> None:
     """Run the model and call `visit(path, input, output)` for each of the modules named.
 
     inputs    (n, ...)
@@ -95,7 +97,7 @@ def around(model: nn.Module, paths: list[str], inputs: Tensor, visit: Callable[[
         for path in paths
     ]
     try:
-        model(inputs)
+        run(model, inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -13,6 +13,7 @@ from torch_pruning import ops
 
 from engine.edit.scores import CONVOLUTIONS
 from engine.edit.surgery import tied
+from engine.examples import Inputs
 
 HEADS = ("num_heads", "n_heads", "nhead", "n_head", "heads", "num_attention_heads")
 NORMS = (nn.GroupNorm,)
@@ -80,7 +81,7 @@ def _axis(layer: nn.Module, outgoing: bool) -> int:
     return 0 if outgoing != transposed else 1
 
 
-def coupled_groups(model: nn.Module, example: Tensor, protected: frozenset[str] = frozenset()) -> list[CoupledGroup]:
+def coupled_groups(model: nn.Module, example: Inputs, protected: frozenset[str] = frozenset()) -> list[CoupledGroup]:
     """The groups of nodes that can be cut, the model's outputs, tied weights and attention heads left alone.
 
     The model's tensors are only read; `cut` replaces them. Raises RuntimeError with torch-pruning's reason where the

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, count
 from engine.edit.surgery import own_tensors, zero_masks
+from engine.examples import Inputs, placed, run, take
+from engine.examples import count as number_of
 from engine.method import Context
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # outputs, inputs, targets -> scalar
+Loss = Callable[[Any, Inputs, Any], Tensor]  # outputs, inputs, targets -> scalar
 WEIGHT_DECAY = 0.01
 REPORTS = 50  # partial figures of one training
 
@@ -82,10 +85,10 @@ def _loop(model: nn.Module, context: Context, loss: Loss, optimizer: torch.optim
     masks = zero_masks(model) if schedule.keep_zeros else {}
     x, y = context.train
     every = max(1, schedule.steps // REPORTS)
-    for step, chosen in enumerate(batches(len(y), schedule.batch_size, schedule.steps, context.seed), start=1):
+    for step, chosen in enumerate(batches(number_of(y), schedule.batch_size, schedule.steps, context.seed), start=1):
         context.channel.check()
-        inputs, targets = x[chosen].to(context.device), y[chosen].to(context.device)
-        value = loss(model(inputs), inputs, targets)
+        inputs, targets = (placed(take(side, chosen), context.device) for side in (x, y))
+        value = loss(run(model, inputs), inputs, targets)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.coefficient import Coefficient, fraction
 from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
+from engine.examples import Inputs, main_tensor, run
 from engine.method import Context, Effect, Form, Method
 
 TEMPERATURE = Coefficient("temperature", "real", 4.0, "How far the outputs are softened.", 0.1, 50.0, scale="log")
@@ -71,10 +74,10 @@ class KnowledgeDistillation(Method):
             )
         teacher = context.original
 
-        def loss(outputs: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        def loss(outputs: Any, inputs: Inputs, targets: Any) -> Tensor:
             with torch.no_grad():
-                taught = teacher(inputs)
-            return self._loss(outputs, taught, context.task.loss(outputs, targets))
+                taught = main_tensor(run(teacher, inputs))
+            return self._loss(main_tensor(outputs), taught, context.task.loss(outputs, targets))
 
         schedule = Schedule(self.whole("steps"), self.whole("batch_size"), self.word("keep_zeros") == "yes")
         return train(model, context, loss, self._adamw, schedule)

@@ -9,6 +9,8 @@ from engine.coefficient import count, fraction
 from engine.edit.blocks import Block, around, find_blocks
 from engine.edit.scores import block_influence, lowest, removed_of
 from engine.edit.surgery import skip_module
+from engine.examples import batches_of
+from engine.examples import count as count_of
 from engine.method import Context, Effect, Form, Method
 
 ALPHA = fraction("alpha", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
@@ -91,7 +93,7 @@ class LayerPruning(Method):
         def visit(path: str, before: Tensor, after: Tensor) -> None:
             sums[path] += float(block_influence(before, after, per_place=not kinds[path])) * len(before)
 
-        for batch in inputs.split(256):
+        for batch, _ in batches_of((inputs, inputs), 256):
             context.channel.check()
             around(model, list(sums), batch, visit)
-        return torch.tensor([sums[b.path] / len(inputs) for b in blocks], dtype=torch.float64)
+        return torch.tensor([sums[b.path] / count_of(inputs) for b in blocks], dtype=torch.float64)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.coefficient import Coefficient, fraction
 from engine.edit.coupling import CoupledGroup, coupled_groups
 from engine.edit.scores import lowest, removed_of
 from engine.edit.surgery import own_parameters, structural_copy
+from engine.examples import Inputs, main_tensor, run, take
 from engine.method import Context, Effect, Form, Method
 
 ALPHA = fraction(
@@ -130,14 +131,15 @@ class NodePruning(Method):
 
 
 @torch.no_grad()
-def _halve(model: nn.Module, inputs: Tensor, stays: frozenset[str], only: str | None) -> bool:
+def _halve(model: nn.Module, inputs: Inputs, stays: frozenset[str], only: str | None) -> bool:
     """Whether the model runs, at two batch sizes, with half of the nodes of one group, or of all of them, cut."""
     copied = own_parameters(structural_copy(model))
     try:
-        for group in coupled_groups(copied, inputs[:1], stays):
+        for group in coupled_groups(copied, take(inputs, slice(1)), stays):
             if only in (None, group.root):
                 group.cut(list(range(group.nodes // 2)))
-        shapes = [copied(inputs[:n]).shape == model(inputs[:n]).shape for n in (1, len(inputs))]
+        parts = [take(inputs, slice(n)) for n in (1, None)]
+        shapes = [main_tensor(run(copied, x)).shape == main_tensor(run(model, x)).shape for x in parts]
     except (RuntimeError, AssertionError, ValueError, IndexError, KeyError, AttributeError, TypeError):
         return False
     return all(shapes)

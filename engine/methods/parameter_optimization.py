@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient
 from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
+from engine.examples import Inputs
 from engine.method import Context, Effect, Form, Method
 
 ALPHA = Coefficient("alpha", "real", 0.01, "The size of one step along the gradient.", 0.0, 10.0)
@@ -65,7 +68,7 @@ class ParameterOptimization(Method):
             self.whole("steps"), self.whole("batch_size"), self.word("keep_zeros") == "yes", batch_mode=not literal
         )
 
-        def loss(outputs: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        def loss(outputs: Any, inputs: Inputs, targets: Any) -> Tensor:
             return context.task.loss(outputs, targets)
 
         return train(model, context, loss, self._plain if literal else self._adamw, schedule)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from engine.examples import Split, batches_of, count, main_tensor, placed, run
 from engine.method import Channel
 from engine.metrics.record import Estimate, in_eval_mode
-from engine.task import Task
-from engine.workload import Split
+from engine.task import Score, Task
 
 BATCH = 256
 RESAMPLES = 1000
@@ -18,28 +21,52 @@ RESAMPLES = 1000
 def score_terms(
     model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None
 ) -> Tensor:
-    """What each example adds to the score: (examples, k), on the CPU, in double precision.
+    """What each example adds to the score: (examples, k), on the CPU, in double precision."""
+    return all_terms(model, task, split, device, channel)[0]
+
+
+def all_terms(
+    model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None
+) -> list[Tensor]:
+    """What each example adds to the score, and to each of the task's others: (examples, k) each, in double precision.
 
     The model is put in eval mode for it and back again.
     """
     line = channel or Channel()
-    parts: list[Tensor] = []
+    takers = [task.terms, *(other.terms for other in task.others)]
+    parts: list[list[Tensor]] = [[] for _ in takers]
     with in_eval_mode(model), torch.inference_mode():
-        for inputs, targets in zip(split[0].split(BATCH), split[1].split(BATCH), strict=True):
+        for inputs, targets in batches_of(split, BATCH):
             line.check()
-            outputs = model(inputs.to(device)).cpu()
-            outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
-            terms = task.terms(outputs, targets).double()
-            terms[outputs.reshape(len(outputs), -1).isnan().any(1)] = torch.nan  # else argmax would call them class 0
-            parts.append(terms)
-            line.report(
-                {
-                    "examples": sum(map(len, parts)),
-                    "of": len(split[1]),
-                    "accuracy": float(task.finish(torch.cat(parts).sum(0))),
-                }
-            )
-    return torch.cat(parts)
+            outputs = _on_cpu(run(model, placed(inputs, device)))
+            broken = main_tensor(outputs).reshape(count(targets), -1).isnan().any(1)
+            for terms, found in zip(takers, parts, strict=True):
+                added = terms(outputs, targets).double()
+                added[broken] = torch.nan  # else argmax would call them class 0
+                found.append(added)
+            so_far = torch.cat(parts[0])
+            known = float(task.finish(so_far.sum(0)))
+            line.report({"examples": len(so_far), "of": count(split[1]), "accuracy": known})
+    return [torch.cat(found) for found in parts]
+
+
+def _on_cpu(outputs: Any) -> Any:
+    """Tensors wherever they stand in a model's answer, on the CPU, in single precision at least."""
+    if isinstance(outputs, Tensor):
+        moved = outputs.cpu()
+        return moved.float() if moved.is_floating_point() and moved.dtype != torch.float64 else moved
+    if isinstance(outputs, dict):
+        return {name: _on_cpu(part) for name, part in outputs.items()}
+    return tuple(map(_on_cpu, outputs)) if isinstance(outputs, tuple | list) else outputs
+
+
+def score_figures(found: list[Tensor], task: Task, seed: int = 0) -> dict[str, Estimate]:
+    """The score and the task's others, by name, from what `all_terms` gave."""
+    figures = {task.figure: score_estimate(found[0], task, seed)}
+    for other, terms in zip(task.others, found[1:], strict=True):
+        value = float(other.finish(terms.sum(0)))
+        figures[other.name] = _resampled(value, terms, other, seed)
+    return figures
 
 
 def score_estimate(terms: Tensor, task: Task, seed: int = 0) -> Estimate:
@@ -48,13 +75,18 @@ def score_estimate(terms: Tensor, task: Task, seed: int = 0) -> Estimate:
     terms    (examples, k)
     """
     value = float(task.finish(terms.sum(0)))
+    if task.proportion and math.isfinite(value):
+        interval = binomtest(round(float(terms[:, 0].sum())), len(terms)).proportion_ci(method="wilson")
+        return Estimate(value, float(interval.low), float(interval.high), len(terms), task.unit)
+    return _resampled(value, terms, task, seed)
+
+
+def _resampled(value: float, terms: Tensor, score: Task | Score, seed: int) -> Estimate:
+    """The score with a bootstrap interval over examples."""
     n = len(terms)
-    if not torch.isfinite(torch.tensor(value)):
-        return Estimate.missing("the model's outputs are not finite", task.unit)
-    if task.proportion:
-        interval = binomtest(round(float(terms[:, 0].sum())), n).proportion_ci(method="wilson")
-        return Estimate(value, float(interval.low), float(interval.high), n, task.unit)
+    if not math.isfinite(value):
+        return Estimate.missing("the model's outputs are not finite", score.unit)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([terms[torch.randint(n, (n,), generator=generator)].sum(0) for _ in range(RESAMPLES)])
-    low, high = task.finish(drawn).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Estimate(value, min(low, value), max(high, value), n, task.unit)
+    low, high = score.finish(drawn).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Estimate(value, min(low, value), max(high, value), n, score.unit)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine.errors import first_line
+from engine.examples import Inputs, placed, run
 from engine.metrics.record import Estimate
 
 UNIT = "multiply-adds"
 
 
-def multiply_adds(model: nn.Module, example: Tensor) -> Estimate:
+def multiply_adds(model: nn.Module, example: Inputs) -> Estimate:
     """Multiply-adds for one example: those of matrix products, convolutions and attention; biases, norms and
     pointwise functions are left out.
 
@@ -26,7 +27,7 @@ def multiply_adds(model: nn.Module, example: Tensor) -> Estimate:
     try:
         bare = copy.deepcopy(model).to("meta").eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            bare(example.to("meta"))
+            run(bare, placed(example, "meta"))
     except (
         RuntimeError,
         NotImplementedError,

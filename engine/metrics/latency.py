@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.examples import Inputs, named, run
 from engine.method import Channel
 from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
 
@@ -37,7 +38,7 @@ class PairTimes:
 
 
 def time_pair(
-    original: nn.Module, variant: nn.Module, inputs: Tensor, protocol: Protocol, channel: Channel | None = None
+    original: nn.Module, variant: nn.Module, inputs: Inputs, protocol: Protocol, channel: Channel | None = None
 ) -> PairTimes:
     """Time both models on the same inputs in rounds of A B B A, after a warm-up.
 
@@ -62,19 +63,19 @@ def time_pair(
     return PairTimes(table[:, [0, 3]], table[:, [1, 2]])
 
 
-def _runner(model: nn.Module, inputs: Tensor) -> Callable[[], float]:
+def _runner(model: nn.Module, inputs: Inputs) -> Callable[[], float]:
     wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
-        inputs.device.type, lambda: None
+        next(iter(named(inputs).values())).device.type, lambda: None
     )
 
-    def run() -> float:
+    def timed() -> float:
         wait()
         start = time.perf_counter_ns()
-        model(inputs)
+        run(model, inputs)
         wait()
         return (time.perf_counter_ns() - start) / 1e6
 
-    return run
+    return timed
 
 
 @contextmanager

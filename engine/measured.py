@@ -1,0 +1,50 @@
+"""One measured point as a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.metrics.record import Estimate, Measurement, Protocol
+from engine.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One point: a recipe, how it was measured, the original's figures and the variant's.
+
+    ratio      variant / original latency by batch size
+    chance     what the best constant guess scores
+    content    a hash of the variant where it was made elsewhere, by no recipe
+    """
+
+    recipe: Recipe
+    model: str
+    protocol: Protocol
+    original: Measurement
+    variant: Measurement
+    ratio: dict[int, Estimate] = field(default_factory=dict)
+    chance: float = 0.0
+    content: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data: `measure --json` prints it."""
+        return {
+            "model": self.model,
+            "recipe": self.recipe.to_list(),
+            "protocol": self.protocol.to_dict(),
+            "original": self.original.to_dict(),
+            "variant": self.variant.to_dict(),
+            "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
+            "chance": self.chance,
+            **({"content": self.content} if self.content else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Stands where a recipe does for a model that was made elsewhere."""
+
+    content: str
+
+    def __str__(self) -> str:
+        return f"content:{self.content}"
