@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import streamlit as st
 
+from dashboard import models
 from engine import (
     Protocol,
     Recipe,
@@ -18,19 +19,25 @@ from engine import (
     open_store,
     shared_workload,
 )
-from sample_models import reference
 
 STORE = "SECATEUR_STORE"  # in the environment: the URL of the store
 
 
 def workload(model: str) -> Workload:
-    """A sample model with its data: the very one in which the queue looks up what is stored."""
-    return shared_workload(reference(model))
+    """A model with its data: the very one in which the queue looks up what is stored."""
+    return shared_workload(models.reference(model))
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def model_title(model: str) -> str:
+    """What a page calls a model."""
+    return workload(model).about.get("title", model)
 
 
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The queue and its worker, one for the server."""
+    models.settings()  # where a user's own modules are looked for, before a worker inherits it
     return Runner(open_store(os.environ.get(STORE)))
 
 

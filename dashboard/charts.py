@@ -60,6 +60,7 @@ class CurveData:
     here        the current recipe, original the model before it; None while they are not measured
     span        the range of the coefficient, where it is the horizontal axis
     axis        what it is called there, where not by its name
+    unit        of the score
     """
 
     name: str
@@ -72,12 +73,18 @@ class CurveData:
     chance: float
     span: tuple[float, float] | None
     axis: str = ""
+    unit: str = "fraction"
 
 
 def figures_of(result: Mapping[str, object], side: str) -> dict[str, Estimate]:
     """One side of a measured point, from plain data."""
     plain = cast("Mapping[str, Mapping[str, object]]", result[side])
     return {name: Estimate(**cast("dict[str, object]", e)) for name, e in plain.items()}  # type: ignore[arg-type]
+
+
+def score_of(result: Mapping[str, object], side: str) -> Estimate:
+    """The task's score of one side of a measured point, whatever it is called."""
+    return figures_of(result, side)[str(result.get("score", "accuracy"))]
 
 
 def curve_point(result: Mapping[str, object], value: float, axis: str, things: int | None = None) -> CurvePoint | None:
@@ -87,7 +94,7 @@ def curve_point(result: Mapping[str, object], value: float, axis: str, things: i
     things    how many layers or nodes it is a share of: then its place is how many are kept
     """
     figures = figures_of(result, "variant")
-    y, place = figures["accuracy"], figures.get(axis)
+    y, place = score_of(result, "variant"), figures.get(axis)
     if place is None:
         at = float(kept_of(value, things)) if things else value
         place = Estimate.exact(at, "")
@@ -96,12 +103,12 @@ def curve_point(result: Mapping[str, object], value: float, axis: str, things: i
     k = SCALE.get(axis, 1.0)
     xs = [k * cast("float", v) for v in (place.value, place.low, place.high)]
     ys = [cast("float", v) for v in (y.value, y.low, y.high)]
-    hover = _hover(figures, cast("Mapping[str, object]", result["protocol"]))
+    hover = _hover(figures, y, cast("Mapping[str, object]", result["protocol"]))
     return CurvePoint(value, xs[0], xs[1], xs[2], ys[0], ys[1], ys[2], hover)
 
 
-def _hover(figures: Mapping[str, Estimate], protocol: Mapping[str, object]) -> str:
-    y, ms = figures["accuracy"], figures["latency_ms"]
+def _hover(figures: Mapping[str, Estimate], y: Estimate, protocol: Mapping[str, object]) -> str:
+    ms = figures["latency_ms"]
     low, high = (quantity(cast("float", v), y.unit) for v in (y.low, y.high))
     lines = [f"{quantity(cast('float', y.value), y.unit)} ({low} to {high}), n = {y.n:,}"]
     for name in ("parameters", "nonzero", "multiply_adds", "size_bytes"):
@@ -203,6 +210,6 @@ def _layout(data: CurveData) -> dict[str, object]:
         shown = [data.original, *([data.here] if data.here else []), *data.points]
         axis["range"] = [0, 1.06 * max(p.x_high for p in shown)]
     vertical: dict[str, object] = {"title": {"text": t(data.score)}}
-    if data.score == "accuracy":
+    if data.unit == "fraction":
         vertical |= {"tickformat": ".0%", "range": [0, 1.03]}
     return {**FRAME, "xaxis": axis, "yaxis": vertical, "uirevision": f"{data.x} {data.name}"}

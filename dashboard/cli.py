@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from dashboard import models
 from dashboard.printing import line, rows, table
 from engine import (
     InvalidInput,
@@ -19,14 +20,18 @@ from engine import (
     Recipe,
     SecateurError,
     Sweep,
+    Workload,
     available_methods,
     describe_method,
     open_store,
+    own_reference,
+    read_variant,
+    reference_to,
     run_sweep,
 )
-from sample_models import available_models, load
 
 BAD_INPUT = 2
+WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
 RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
 
 
@@ -58,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("run", help="open the dashboard")
     one.add_argument("--port", type=int, default=8501)
     one.add_argument("--json", action="store_true", help="print where the dashboard is as an object")
+    one.add_argument("--workload", action="append", metavar="MODULE:FUNCTION", default=[], help=WORKLOAD_HELP)
+    one.add_argument("--hub", metavar="NAME|FOLDER", help="a model of transformers, by hub name or from a folder")
+    one.add_argument("--data", metavar="FOLDER", help="its data: an image folder, CSV, Parquet or JSON lines")
+    one.add_argument("--no-uploads", action="store_true", help="let nobody upload files on the page")
     one.set_defaults(command=_run)
     for name, command, what in (
         ("models", _models, "the models there are"),
@@ -65,10 +74,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one = commands.add_parser(name, help=what)
         one.add_argument("--json", action="store_true")
+        if name == "models":
+            one.add_argument("--workload", action="append", metavar="MODULE:FUNCTION", default=[], help=WORKLOAD_HELP)
         one.set_defaults(command=command)
     one = commands.add_parser("measure", help="measure one recipe")
     _add_measuring(one)
-    one.add_argument("--recipe", metavar="JSON|FILE", help=RECIPE_HELP)
+    made = one.add_mutually_exclusive_group()
+    made.add_argument("--recipe", metavar="JSON|FILE", help=RECIPE_HELP)
+    made.add_argument("--variant", metavar="FILE", help="a variant made elsewhere: .safetensors, widths may differ")
     one.add_argument("--batch", type=int, metavar="N", help="time this batch size, too, beside 1 and 64")
     one.add_argument("--threads", type=int, metavar="N", help="torch's threads inside one operator")
     one.set_defaults(command=_measure)
@@ -85,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a name that `secateur models` prints")
+    parser.add_argument("model", metavar="MODEL", help="a name that `secateur models` prints, or module:function")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
+    parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")
     parser.add_argument("--store", metavar="URL", help="where figures are kept; sqlite:// is memory only")
     parser.add_argument("--fresh", action="store_true", help="measure again what is already stored")
@@ -95,32 +110,49 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from dashboard.serving import serve
 
-    return serve(options.port, as_json=options.json)
+    told = models.settings()
+    references = [*told.workloads, *options.workload]
+    if options.hub or options.data:
+        references.append(_hub(options.hub, options.data))
+    models.bring(references)  # what cannot be built is said here, not on the page
+    settings = models.Settings(tuple(dict.fromkeys(references)), told.uploads and not options.no_uploads)
+    return serve(options.port, settings.to_text(), as_json=options.json)
+
+
+def _hub(name: str | None, data: str | None) -> str:
+    if not name or not data:
+        raise InvalidInput("--hub NAME_OR_FOLDER and --data FOLDER must be given together, got one of them")
+    folder = Path(name).expanduser()
+    return reference_to(
+        models.HUB, name=str(folder.resolve()) if folder.exists() else name,
+        data=str(Path(data).expanduser().resolve()),
+    )  # fmt: skip
 
 
 def _models(options: argparse.Namespace) -> int:
-    found = [_describe_model(name) for name in available_models()]
+    names = [*models.bring(options.workload).values(), *models.available()]
+    found = [_describe_model(name) for name in names]
     if options.json:
         print(json.dumps({"models": found}))
         return 0
     for model in found:
-        accuracy = model["accuracy"]["value"]  # type: ignore[index]
-        print(f"{model['name']:18} {model['task']:18} {model['parameters']:>10,} parameters  {accuracy:.1%}")
+        print(f"{model['name']:22} {model['task']:20} {model['parameters']:>10,} parameters  {_scored(model)}")
     return 0
 
 
 def _describe_model(name: str) -> dict[str, object]:
-    workload = load(name)
+    workload = models.load(name)
     protocol = replace(Protocol.here(), batches=())
     with closing(open_store()) as store:
         measured = Measurer(workload, protocol=protocol, store=store).measure(None)
     figures = measured.original
     return {
-        "name": name,
+        "name": workload.name,
         "task": workload.task.name,
         "score": workload.task.scores,
+        "figure": workload.task.figure,
         "splits": workload.splits,
-        "accuracy": figures.accuracy.to_dict(),
+        **{name: figures[name].to_dict() for name in workload.task.figures},
         "chance": measured.chance,
         "parameters": figures.parameters.value,
         "size_bytes": figures.size_bytes.value,
@@ -129,6 +161,14 @@ def _describe_model(name: str) -> dict[str, object]:
         **workload.about,
         "protocol": measured.protocol.to_dict(),
     }
+
+
+def _scored(model: dict[str, object]) -> str:
+    estimate: dict[str, object] = model[str(model["figure"])]  # type: ignore[assignment]
+    value = estimate["value"]
+    if not isinstance(value, float):
+        return str(estimate["reason"])
+    return f"{model['score']} " + (f"{value:.1%}" if estimate["unit"] == "fraction" else f"{value:.4g}")
 
 
 def _methods(options: argparse.Namespace) -> int:
@@ -146,7 +186,10 @@ def _methods(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(_recipe_text(options.recipe)) if options.recipe is not None else Recipe()
     with _measurer(options) as measurer:
-        measured = measurer.measure(recipe)
+        if options.variant is not None:
+            measured = measurer.measure_model(read_variant(Path(options.variant), measurer.workload.model()))
+        else:
+            measured = measurer.measure(recipe)
     print(json.dumps(measured.to_dict()) if options.json else table(measured))
     return 0
 
@@ -169,7 +212,10 @@ def _sweep(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
-    workload = load(options.model)
+    workload = models.load(options.model)
+    files = [None if name is None else Path(name) for name in (options.checkpoint, options.data)]
+    if any(files):
+        workload = Workload.from_reference(own_reference(str(workload.reference), *files))
     protocol = Protocol.here(options.device, options.batch, options.threads)
     store = open_store(options.store)
     try:

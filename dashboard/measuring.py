@@ -39,6 +39,7 @@ class Wishes:
     here: Job
     price: Job | None
     weights: Job | None
+    line: Job | None
     curve: Curve | None
     points: list[Job]
 
@@ -48,8 +49,8 @@ def wishes_of(view: View) -> Wishes:
     workload, protocol = cache.workload(view.model), cache.protocol()
     recipe, curve = view.active, curve_of(view)
 
-    def job(kind: str, of: Recipe, layer: str = "") -> Job:
-        return Job.of(kind, workload, of, protocol, layer)
+    def job(kind: str, of: Recipe, detail: str = "") -> Job:
+        return Job.of(kind, workload, of, protocol, detail)
 
     names = cache.layers(view.model)
     layer = view.layer if view.layer in names else cache.largest_layer(view.model)
@@ -58,6 +59,7 @@ def wishes_of(view: View) -> Wishes:
         here=job("point", recipe),
         price=job("price", recipe) if recipe.trains else None,
         weights=job("weights", recipe, layer) if layer else None,
+        line=job("line", recipe, str(view.line)) if workload.decode is not None else None,
         curve=curve,
         points=[job("point", r) for r in curve.recipes] if curve else [],
     )
@@ -126,7 +128,7 @@ def plan(view: View, wishes: Wishes) -> Plan:
         # a curve without trainings of its own waits, too: its first point would do the one that all of them share
         agreed = _agreed(view, wishes, seconds) if wishes.curve and wishes.curve.trainings else []
         return Plan([*jobs, *agreed], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
-    jobs += [wishes.here, *([wishes.weights] if wishes.weights else [])]
+    jobs += [job for job in (wishes.here, wishes.line, wishes.weights) if job is not None]
     return Plan([*jobs, *_agreed(view, wishes, seconds)], ask_curve=_asked(view, wishes, seconds))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import Failed, InvalidInput, Measured, Sweep
+from engine import Estimate, Failed, InvalidInput, Measured, Sweep
 
 Write = Callable[[Measured | Failed], None]
 
@@ -66,12 +66,17 @@ def line(point: Measured | Failed, plan: Sweep) -> str:
     value = point.recipe.step(index).values[name]
     if isinstance(point, Failed):
         return f"{name} {value:<8} failed: {point.error}"
-    v, a = point.variant, point.variant.accuracy
-    score = a.reason if a.value is None else f"{a.value:.2%} [{a.low:.2%}, {a.high:.2%}]"
+    v, a = point.variant, point.variant[point.score]
+    score = a.reason if a.value is None else _scored(a)
     return (
         f"{name} {value:<8} {v.nonzero.value:>12,} of {v.parameters.value:,} parameters not zero  "
         f"{score}  {v.latency_ms.value:.3f} ms"
     )
+
+
+def _scored(score: Estimate) -> str:
+    how = ".2%" if score.unit == "fraction" else ".4g"
+    return f"{score.value:{how}} [{score.low:{how}}, {score.high:{how}}]"
 
 
 def table(measured: Measured) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from dashboard.models import SETTINGS
 from engine import InvalidInput
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
-def serve(port: int, as_json: bool = False) -> int:
+def serve(port: int, settings: str, as_json: bool = False) -> int:
     """Serve the dashboard on this machine's own address until it is stopped; its exit status.
+
+    settings    what the user told, as text for the server's environment
 
     Raises InvalidInput where the port is not one.
     """
@@ -25,7 +29,7 @@ def serve(port: int, as_json: bool = False) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(LAUNCHER), "--server.port", str(port)]
     before = signal.signal(signal.SIGTERM, _stop)  # what ends this process must not leave the server behind
     try:
-        return subprocess.call(command)
+        return subprocess.call(command, env={**os.environ, SETTINGS: settings})
     except KeyboardInterrupt:
         return 0
     finally:

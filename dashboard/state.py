@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import streamlit as st
 
+from dashboard import models
 from dashboard.view import View, first_vary, first_view
 from engine import Method, Recipe, SecateurError
 
@@ -30,6 +31,7 @@ def begin() -> View:
         session.view, session.owner, session.uids, session.next_uid = first_view(), uuid.uuid4().hex, [], 0
         session.complaint, session.address, session.stopped, session.paid = "", None, frozenset(), frozenset()
         session.moved, session.written, session.replaced, session.frames = False, {}, {}, {}
+        session.models, session.uploads = (), 0
     if text is not None and text != session.address and not _stale(text):
         try:
             session.view, session.complaint = View.from_text(text), ""
@@ -128,6 +130,27 @@ def owner() -> str:
 def uid(index: int) -> int:
     """The number that a step keeps while others come and go."""
     return int(st.session_state.uids[index])
+
+
+def model_names() -> tuple[str, ...]:
+    """The names of all models that can be picked: those of the server, and those with this session's uploads."""
+    names = (*models.available(), *st.session_state.models)
+    return names if view().model in names else (*names, view().model)
+
+
+def remember_model(name: str) -> None:
+    """Add a model with uploaded files to those that can be picked."""
+    st.session_state.models = tuple(dict.fromkeys([*st.session_state.models, name]))
+
+
+def uploads() -> int:
+    """How many files this session has uploaded."""
+    return int(st.session_state.uploads)
+
+
+def next_upload() -> None:
+    """Make room for the next file: a widget's file is taken away only with the widget."""
+    st.session_state.uploads += 1
 
 
 def marked(name: str, mark: str) -> bool:

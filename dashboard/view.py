@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from dashboard import models
 from dashboard.gallery import FIRST_MODEL, RECIPES
 from engine import InvalidInput, Recipe
-from sample_models import reference
 
 VERSION = 1
 MOST_TEXT = 16_384
@@ -23,7 +23,8 @@ class View:
     off     numbers of the steps that are switched off
     vary    (step, coefficient) that the curve lets loose
     x       the quantity on the chart's horizontal axis
-    layer   the weights under the microscope; "" is the first
+    layer   the weights under the microscope; "" is the largest
+    line    the number of the line that a language model writes
     """
 
     model: str
@@ -32,6 +33,7 @@ class View:
     vary: tuple[int, str] | None = None
     x: str = "coefficient"
     layer: str = ""
+    line: int = 0
 
     @property
     def active(self) -> Recipe:
@@ -56,6 +58,7 @@ class View:
             "vary": list(self.vary) if self.vary else None,
             "x": self.x,
             "layer": self.layer,
+            **({"line": self.line} if self.line else {}),
         }
         return json.dumps(plain, separators=(",", ":"))
 
@@ -81,7 +84,7 @@ def _checked(plain: Mapping[str, object]) -> View:
     model = plain.get("model")
     if not isinstance(model, str):
         raise InvalidInput("the address must name a model, got {got}", got=str(model)[:40])
-    reference(model)
+    models.reference(model)
     recipe = Recipe.of(cast("list[object]", plain.get("recipe", [])))
     off = plain.get("off", [])
     if not isinstance(off, list) or not all(type(i) is int and 0 <= i < len(recipe) for i in off):
@@ -93,7 +96,10 @@ def _checked(plain: Mapping[str, object]) -> View:
         )
     if not isinstance(layer, str):
         raise InvalidInput("the layer must be a name, got {got}", got=str(layer)[:40])
-    return View(model, recipe, frozenset(off), _vary(plain.get("vary"), recipe), str(x), layer)
+    line = plain.get("line", 0)
+    if type(line) is not int or not 0 <= line < 2**31:
+        raise InvalidInput("the line must be a whole number from 0, got {got}", got=str(line)[:40])
+    return View(model, recipe, frozenset(off), _vary(plain.get("vary"), recipe), str(x), layer, line)
 
 
 def _vary(given: object, recipe: Recipe) -> tuple[int, str] | None:

@@ -22,6 +22,8 @@ from engine.method import Channel, Context, Effect, Form, Method
 from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.microscope import WeightView, count_things, layer_names
 from engine.recipe import Recipe
+from engine.sources.checkpoint import read_variant
+from engine.sources.own import own_reference
 from engine.store import Store, open_store
 from engine.sweeps import Failed, Sweep, run_sweep, sweep
 from engine.task import Score, Task, agreement, language_modelling
@@ -69,6 +71,8 @@ __all__ = [
     "layer_names",
     "measure",
     "open_store",
+    "own_reference",
+    "read_variant",
     "reference_to",
     "run_sweep",
     "shared_workload",

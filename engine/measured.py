@@ -13,6 +13,7 @@ class Measured:
     """One point: a recipe, how it was measured, the original's figures and the variant's.
 
     ratio      variant / original latency by batch size
+    score      which figure is the task's score: "accuracy" or what the task calls it
     chance     what the best constant guess scores
     content    a hash of the variant where it was made elsewhere, by no recipe
     """
@@ -25,6 +26,7 @@ class Measured:
     ratio: dict[int, Estimate] = field(default_factory=dict)
     chance: float = 0.0
     content: str = ""
+    score: str = "accuracy"
 
     def to_dict(self) -> dict[str, object]:
         """As plain data: `measure --json` prints it."""
@@ -35,6 +37,7 @@ class Measured:
             "original": self.original.to_dict(),
             "variant": self.variant.to_dict(),
             "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
+            "score": self.score,
             "chance": self.chance,
             **({"content": self.content} if self.content else {}),
         }

@@ -119,7 +119,8 @@ class Measurer:
         chance = self.workload.task.chance(self.workload.test[1])
         sides = Measurement(original), Measurement(changed)
         made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
-        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1])
+        figure = self.workload.task.figure
+        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure)
 
     def _side(self, recipe: Recipe | Variant, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
         size = get("size", self._key(recipe), partial(self._sizes, model))

@@ -57,6 +57,7 @@ class Task:
     scores   what the score is called on a page
     figure   what it is called in records and tables
     others   further scores, taken in the same pass
+    class_axis    the axis of the outputs along which class scores stand, None where there are none
     """
 
     name: str
@@ -68,6 +69,12 @@ class Task:
     scores: str = "accuracy"
     figure: str = "accuracy"
     others: tuple[Score, ...] = ()
+    class_axis: int | None = None
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of all its scores in a record, its own first."""
+        return (self.figure, *(other.name for other in self.others))
 
     @property
     def proportion(self) -> bool:
@@ -148,7 +155,7 @@ def language_modelling(token: str = "token") -> Task:
     bits = Score(f"bits_per_{token}", _bits, per_token, "bits")
     return Task(
         "language_modelling", _token_loss, _right_tokens, per_token, _majority, scores=f"next-{token} accuracy",
-        others=(bits,),
+        others=(bits,), class_axis=-1,
     )  # fmt: skip
 
 
@@ -158,14 +165,15 @@ def agreement() -> Task:
     The figure is called agreement everywhere: it says how often a variant answers as the original does.
     """
     return Task(
-        "classification", _class_loss, _right, share_right, _majority, scores="agreement", figure="agreement"
+        "classification", _class_loss, _right, share_right, _majority, scores="agreement", figure="agreement",
+        class_axis=-1,
     )  # fmt: skip
 
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("classification", _class_loss, _right, share_right, _majority),
+        Task("classification", _class_loss, _right, share_right, _majority, class_axis=-1),
         Task("regression", _squared_error, _squares, _r_squared, lambda targets: 0.0, "R²", "R²"),
         language_modelling(),
     )

@@ -11,6 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from engine.errors import Cancelled, InvalidInput, SecateurError, first_line
+from engine.lines import write_line
 from engine.measurement import Measurer
 from engine.method import Channel
 from engine.metrics.record import Protocol, torch_threads
@@ -19,14 +20,16 @@ from engine.recipe import Recipe
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
-KEPT_WORKLOADS = 3
+KEPT_WORKLOADS = 16  # with their data, to which all that is measured of them goes back
+KEPT_MEASURERS = 3  # with all that methods have computed
 
 
 @dataclass(frozen=True)
 class Job:
     """One thing to be done for one recipe, as text.
 
-    kind         "point" (measure it), "weights" (of `layer`), "price" (how long its trainings take)
+    kind         "point" (measure it), "weights" (of the layer `detail`), "price" (how long its trainings take), "line"
+                 (number `detail`, written by original and variant)
     reference    the workload's, with the fingerprint that it must have
     protocol     JSON
     """
@@ -36,7 +39,7 @@ class Job:
     fingerprint: str
     recipe: str
     protocol: str
-    layer: str = ""
+    detail: str = ""
 
     @property
     def key(self) -> str:
@@ -44,12 +47,12 @@ class Job:
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @classmethod
-    def of(cls, kind: str, workload: Workload, recipe: Recipe, protocol: Protocol, layer: str = "") -> Job:
+    def of(cls, kind: str, workload: Workload, recipe: Recipe, protocol: Protocol, detail: str = "") -> Job:
         """The job of that kind. Raises InvalidInput where the workload cannot be built in another process."""
         if workload.reference is None:
             raise InvalidInput("{name} must have a reference to be measured in another process", name=workload.name)
         text = json.dumps(protocol.to_dict(), sort_keys=True)
-        return cls(kind, workload.reference, workload.fingerprint, str(recipe), text, layer)
+        return cls(kind, workload.reference, workload.fingerprint, str(recipe), text, detail)
 
 
 class _Journal(MemoryStore):
@@ -82,7 +85,7 @@ def shared_workload(reference: str) -> Workload:
     return Workload.from_reference(reference)
 
 
-@lru_cache(maxsize=KEPT_WORKLOADS)
+@lru_cache(maxsize=KEPT_MEASURERS)
 def _measurer(reference: str, fingerprint: str, protocol: str, store_url: str | None) -> Measurer:
     workload = shared_workload(reference)
     if workload.fingerprint != fingerprint:
@@ -136,7 +139,11 @@ def _result(job: Job, measurer: Measurer) -> dict[str, object]:
         if job.kind == "price":
             return {"seconds": training_seconds(recipe, measurer.context)}
         variant = recipe.apply_in(measurer.context)
-        return asdict(view_weights(measurer.context.original, variant, job.layer))
+        original = measurer.context.original
+        if job.kind == "line":
+            sides = {"original": original, "variant": variant}
+            return {side: write_line(net, measurer.workload, int(job.detail)) for side, net in sides.items()}
+        return asdict(view_weights(original, variant, job.detail))
 
 
 def warm_up() -> None:

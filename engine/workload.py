@@ -62,6 +62,16 @@ class Workload:
         if facts:
             raise unknown("an argument of Workload", next(iter(facts)), FACTS)
 
+    def with_own(self, network: Callable[[], nn.Module] | None = None, test: Data | None = None) -> Workload:
+        """The same with another network or test split; it has no reference of its own yet."""
+        made = copy.copy(self)
+        made.about, made.hints, made.reference = dict(self.about), dict(self.hints), None
+        for cached in ("_original", "fingerprint"):
+            made.__dict__.pop(cached, None)
+        made._network = network or self._network
+        made.test = self.test if test is None else read_split(test, "test")
+        return made
+
     def model(self) -> nn.Module:
         """A fresh copy of the original, in eval mode, on the CPU."""
         return copy.deepcopy(self._original)

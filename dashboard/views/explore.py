@@ -13,7 +13,7 @@ from dashboard.charts import CurveData, curve_chart, curve_point, method_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Plan, Wishes
 from dashboard.view import AXES, View
-from dashboard.views import figures, recipe, weights
+from dashboard.views import figures, lines, recipe, weights
 from dashboard.words import duration, plain, sentence, t, title
 from engine import Outcome
 
@@ -73,8 +73,9 @@ def _results(was_busy: bool, shown: str) -> None:
     queue = cache.runner()
     queue.want(state.owner(), plan.jobs)
     outcomes = {job.key: queue.outcome(job) for job in [*plan.jobs, wishes.original, wishes.here, *wishes.points]}
-    figures.show_original(outcomes[wishes.original.key])
-    figures.show(wishes, outcomes, waits=plan.ask_point is not None)
+    task = cache.workload(view.model).task
+    figures.show_original(outcomes[wishes.original.key], task)
+    figures.show(wishes, outcomes, task, waits=plan.ask_point is not None)
     _questions(view, wishes, plan)
     failed = [job for job in [wishes.original, wishes.here, *wishes.points] if outcomes[job.key].status == "failed"]
     if failed:  # what a worker that died has spoiled is not lost for good
@@ -82,6 +83,7 @@ def _results(was_busy: bool, shown: str) -> None:
     with st.container(border=True, key="tradeoff"):
         _tradeoff(view, wishes, outcomes)
     _progress(wishes, plan, outcomes)
+    lines.show(wishes, plan.ask_point is not None)
     weights.show(view, wishes, plan.ask_point is not None)
     busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.jobs)
     if busy != was_busy:
@@ -141,6 +143,7 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         chance=cast("float", original.result.get("chance", 0.0)),
         span=_span(view, wishes),
         axis=_axis(view, wishes),
+        unit=workload.task.unit,
     )
 
 

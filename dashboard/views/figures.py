@@ -9,19 +9,18 @@ import streamlit as st
 from dashboard import cache
 from dashboard.charts import figures_of
 from dashboard.measuring import Wishes
-from dashboard.words import change, interval, quantity, sentence, share, t
-from engine import Estimate, Outcome
+from dashboard.words import change, interval, quantity, sentence, t, title
+from engine import Estimate, Outcome, Score, Task
 
 Colour: TypeAlias = Literal["off", "inverse", "normal"]
 
-# name, label, whether less of it is better
+# name and label of all but the last, which is the task's score; less of these is better
 FIGURES = (
-    ("parameters", "Parameters", True),
-    ("nonzero", "Non-zeros", True),
-    ("multiply_adds", "Multiply-adds", True),
-    ("size_bytes", "Size", True),
-    ("latency_ms", "Latency", True),
-    ("accuracy", "Accuracy", False),
+    ("parameters", "Parameters"),
+    ("nonzero", "Non-zeros"),
+    ("multiply_adds", "Multiply-adds"),
+    ("size_bytes", "Size"),
+    ("latency_ms", "Latency"),
 )
 
 
@@ -37,19 +36,23 @@ class Notes(NamedTuple):
     same: bool
 
 
-def show_original(outcome: Outcome) -> None:
+def show_original(outcome: Outcome, task: Task) -> None:
     """One line on the model as it is: its size and its score."""
     if outcome.status != "done":
         st.caption(t("The original is being measured …"))
         return
     e = figures_of(outcome.result, "original")
-    parts = [t("{n} parameters", n=_value(e["parameters"])), _value(e["size_bytes"]), _value(e["accuracy"])]
-    st.caption(t("The original: {facts} ({interval}).", facts=" · ".join(parts), interval=interval(e["accuracy"])))
+    score = e[task.figure]
+    parts = [t("{n} parameters", n=_value(e["parameters"])), _value(e["size_bytes"])]
+    parts.append(f"{t(task.scores)} {_value(score)} ({interval(score)})")
+    parts += [_named(other, e[other.name]) for other in task.others]
+    st.caption(t("The original: {facts}.", facts=" · ".join(parts)))
 
 
-def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
+def show(wishes: Wishes, outcomes: dict[str, Outcome], task: Task, waits: bool) -> None:
     """Draw the six figures of the current recipe, or what is known of them so far.
 
+    task     what the last of them, the score, is called
     waits    the recipe waits for a word of the reader, since it takes long
     """
     here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
@@ -61,11 +64,14 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], waits: bool) -> None:
         before = figures_of(here.result, "original")
     note = _protocol(here if after else original)
     with st.container(border=True), st.grid(6, min_column_width=100, key="figures", gap="small"):
-        for name, label, less in FIGURES:
-            text = "" if waits or here.status == "failed" else _so_far(wishes, name)
+        for name, label in (*FIGURES, (task.figure, task.scores)):
+            score = name == task.figure
+            text = "" if waits or here.status == "failed" else _so_far(wishes, task if score else None)
             new, old = after.get(name), before.get(name)
-            notes = Notes(text, note, _more(name, after), less, _indistinct(name, here, old, new))
-            _figure(t(label), new, old, notes)
+            same = _indistinct_score(old, new) if score else name == "latency_ms" and _indistinct_time(here)
+            more = _others(task, after) if score else _batch(name, after)
+            label = label[:1].upper() + label[1:]
+            _figure(t(label), new, old, Notes(text, note, more, not score, same))
 
 
 def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: Notes) -> None:
@@ -86,19 +92,36 @@ def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: 
         st.caption(f"{interval(after)}{more}")
 
 
-def _indistinct(name: str, here: Outcome, old: Estimate | None, new: Estimate | None) -> bool:
-    """Whether a change may be none: the interval of the latency's ratio holds 1, that of the score the original's."""
-    if name == "accuracy" and old and new and None not in (old.value, new.low, new.high):
-        return cast("float", new.low) <= cast("float", old.value) <= cast("float", new.high)
+def _indistinct_score(old: Estimate | None, new: Estimate | None) -> bool:
+    """Whether the score's change may be none: its interval holds the original's value."""
+    if not old or not new or None in (old.value, new.low, new.high):
+        return False
+    return cast("float", new.low) <= cast("float", old.value) <= cast("float", new.high)
+
+
+def _indistinct_time(here: Outcome) -> bool:
+    """Whether the latency's change may be none: the interval of its ratio holds 1."""
     ratios = cast("dict[str, dict[str, float]]", here.result.get("latency_ratio", {}))
-    return name == "latency_ms" and "1" in ratios and ratios["1"]["low"] <= 1 <= ratios["1"]["high"]
+    return "1" in ratios and ratios["1"]["low"] <= 1 <= ratios["1"]["high"]
 
 
 def _value(estimate: Estimate) -> str:
     return t("not measured") if estimate.value is None else quantity(estimate.value, estimate.unit)
 
 
-def _more(name: str, after: dict[str, Estimate]) -> str:
+def _others(task: Task, after: dict[str, Estimate]) -> str:
+    """The task's further scores stand under its own."""
+    found = [after[other.name] for other in task.others if other.name in after]
+    return "".join(f" · {_named(o, e)}" for e, o in zip(found, task.others, strict=False))
+
+
+def _named(score: Score, estimate: Estimate) -> str:
+    """A further score with its name: "2.31 bits per character"."""
+    name = title(score.name).removeprefix(f"{estimate.unit} ")
+    return f"{_value(estimate)} {name}"
+
+
+def _batch(name: str, after: dict[str, Estimate]) -> str:
     """Latency at the larger batch stands under the one at batch 1."""
     large = after.get("latency_ms_64")
     if name != "latency_ms" or large is None or large.value is None:
@@ -106,11 +129,11 @@ def _more(name: str, after: dict[str, Estimate]) -> str:
     return t(" · batch 64: {value}", value=quantity(large.value, "ms"))
 
 
-def _so_far(wishes: Wishes, name: str) -> str:
-    """Partial figures while the point is being measured."""
+def _so_far(wishes: Wishes, task: Task | None) -> str:
+    """Partial figures while the point is being measured; those of the score where its task is given."""
     partial = cache.runner().partial(wishes.here)
-    if name == "accuracy" and "accuracy" in partial:
-        return t("{value} …", value=share(cast("float", partial["accuracy"])))
+    if task is not None and "accuracy" in partial:
+        return t("{value} …", value=quantity(cast("float", partial["accuracy"]), task.unit))
     if "step" in partial:
         return t("step {step} of {steps}", step=partial["step"], steps=partial["steps"])
     return "…"
@@ -121,7 +144,7 @@ def _protocol(outcome: Outcome) -> str:
     if not p:
         return t("Being measured.")
     return t(
-        "Measured on {device} ({name}), {threads} threads, {dtype}, torch {version}; accuracy on {n} test examples, "
+        "Measured on {device} ({name}), {threads} threads, {dtype}, torch {version}; scored on {n} test examples, "
         "seed {seed}; 95 % intervals.",
         device=p["device"], name=p["device_name"], threads=p["threads"], dtype=p["dtype"],
         version=p["torch_version"], n=f"{p['examples']:,}", seed=p["seed"],

@@ -10,9 +10,9 @@ import streamlit as st
 from dashboard import cache, forms, state
 from dashboard.gallery import RECIPES
 from dashboard.view import View, first_vary
+from dashboard.views import bring
 from dashboard.words import plain, t, title
 from engine import Method, Recipe, SecateurError, available_methods
-from sample_models import available_models
 
 FAMILIES = {"compression": "Compression", "pruning": "Pruning", "optimization": "Optimisation"}
 
@@ -22,6 +22,7 @@ def show(view: View) -> None:
     st.header("Secateur", anchor=False)
     st.caption(t("What a deep-learning model loses and gains as it is made smaller, measured on this machine."))
     _model_picker(view)
+    bring.show(view)
     _gallery()
     st.subheader(t("Recipe"), divider="gray")
     if not len(view.recipe):
@@ -37,11 +38,7 @@ def _model_picker(view: View) -> None:
 
     state.put("model", view.model)
     moved = state.on_move("model", changed)
-    st.selectbox(t("Model"), available_models(), key="model", on_change=moved, format_func=_model_title)
-
-
-def _model_title(name: str) -> str:
-    return cache.workload(name).about.get("title", name)
+    st.selectbox(t("Model"), state.model_names(), key="model", on_change=moved, format_func=cache.model_title)
 
 
 def _gallery() -> None:

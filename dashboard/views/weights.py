@@ -25,7 +25,7 @@ def show(view: View, wishes: Wishes, asked: bool) -> None:
         return
     job = wishes.weights
     with st.container(border=True, key="weights"):
-        _picker(view, job.layer)
+        _picker(view, job.detail)
         outcome = cache.runner().outcome(job)
         if outcome.status == "failed":
             st.warning(sentence(outcome.error), icon=":material/warning:")

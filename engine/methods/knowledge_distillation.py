@@ -68,16 +68,19 @@ class KnowledgeDistillation(Method):
 
     def edit(self, model: nn.Module, context: Context) -> nn.Module:
         """The student after its gradient steps; the original is the teacher."""
-        if self.form == "softened" and context.task.name == "regression":
+        axis = context.task.class_axis
+        if self.form == "softened" and axis is None:
             raise self.cannot(
-                "must have class scores to soften, got a {task} task: use the form formula", task=context.task.name
+                "must have class scores to soften, got the task {task} without class_axis: use the form formula",
+                task=context.task.name,
             )
         teacher = context.original
 
         def loss(outputs: Any, inputs: Inputs, targets: Any) -> Tensor:
             with torch.no_grad():
                 taught = main_tensor(run(teacher, inputs))
-            return self._loss(main_tensor(outputs), taught, context.task.loss(outputs, targets))
+            small, large = (y if axis is None else y.movedim(axis, -1) for y in (main_tensor(outputs), taught))
+            return self._loss(small, large, context.task.loss(outputs, targets))
 
         schedule = Schedule(self.whole("steps"), self.whole("batch_size"), self.word("keep_zeros") == "yes")
         return train(model, context, loss, self._adamw, schedule)

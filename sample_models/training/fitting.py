@@ -8,11 +8,13 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sample_models.files import HERE, sha256
 
@@ -21,7 +23,12 @@ Split = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Plan:
-    """How one training goes: all that the result hangs on beside the data."""
+    """How one training goes: all that the result hangs on beside the data.
+
+    optimizer    "sgd" with Nesterov's momentum, "plain_sgd" or "adamw"
+    smoothing    of the labels
+    averaging    how much of the averaged weights stays at each step; 0 takes the weights as they are
+    """
 
     epochs: int
     batch_size: int
@@ -30,6 +37,7 @@ class Plan:
     seed: int = 0
     optimizer: str = "sgd"
     smoothing: float = 0.0
+    averaging: float = 0.0
 
 
 def accuracy(net: nn.Module, split: Split, batch: int = 1000) -> float:
@@ -43,34 +51,62 @@ def accuracy(net: nn.Module, split: Split, batch: int = 1000) -> float:
     return hits / len(split[1])
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What is trained for: a loss, and the score on validation by which an epoch is chosen.
+
+    score     (net, split) -> higher is better
+    name      the score's, in the log
+    """
+
+    loss: Callable[..., Tensor]
+    score: Callable[[nn.Module, Split], float]
+    name: str
+
+
+CLASSES = Goal(F.cross_entropy, accuracy, "accuracy")
+
+
 def fit(
-    net: nn.Module, train: Split, validation: Split, plan: Plan, augment: Callable[[Tensor], Tensor] | None = None
+    net: nn.Module,
+    parts: tuple[Split, Split],
+    plan: Plan,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    goal: Goal = CLASSES,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
-    """The net at its best epoch on validation, and the curve; one cycle of the learning rate."""
-    x, y = train
+    """The net at its best epoch on validation, and the curve; one cycle of the learning rate.
+
+    parts    train and validation
+    """
+    (x, y), validation = parts
+    loss_of = partial(goal.loss, label_smoothing=plan.smoothing) if plan.smoothing else goal.loss
     steps = -(-len(y) // plan.batch_size)
     optimizer = _optimizer(net, plan)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, plan.learning_rate, epochs=plan.epochs, steps_per_epoch=steps, pct_start=0.25
     )
+    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging)) if plan.averaging else None
+    scored = net if mean is None else mean.module
     curve: list[dict[str, float]] = []
-    best, best_state = -1.0, copy.deepcopy(net.state_dict())
+    best, best_state = -float("inf"), copy.deepcopy(net.state_dict())
     for epoch in range(1, plan.epochs + 1):
         net.train()
         total, began = 0.0, time.perf_counter()
         for chosen in torch.randperm(len(y)).split(plan.batch_size):
             batch = x[chosen] if augment is None else augment(x[chosen])
-            loss = F.cross_entropy(net(batch), y[chosen], label_smoothing=plan.smoothing)
+            loss = loss_of(net(batch), y[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
+            if mean is not None:
+                mean.update_parameters(net)
             total += loss.item() * len(chosen)
-        score = accuracy(net, validation)
-        curve.append({"epoch": epoch, "loss": round(total / len(y), 5), "validation_accuracy": round(score, 5)})
+        score = goal.score(scored, validation)
+        curve.append({"epoch": epoch, "loss": round(total / len(y), 5), f"validation_{goal.name}": round(score, 5)})
         print(curve[-1], f"{time.perf_counter() - began:.1f} s", flush=True)
         if score > best:
-            best, best_state = score, copy.deepcopy(net.state_dict())
+            best, best_state = score, copy.deepcopy(scored.state_dict())
     net.load_state_dict(best_state)
     return net.eval(), curve
 
@@ -78,13 +114,31 @@ def fit(
 def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     if plan.optimizer == "adamw":
         return torch.optim.AdamW(net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    if plan.optimizer == "plain_sgd":
+        return torch.optim.SGD(net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     return torch.optim.SGD(
         net.parameters(), lr=plan.learning_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay
     )
 
 
+def facts_of(
+    data: str, parts: tuple[Split, Split], net: nn.Module, curve: list[dict[str, float]], goal: Goal = CLASSES
+) -> dict[str, object]:
+    """What a log says beside the plan: the data, how many examples, what chose the epoch, and the curve."""
+    return {
+        "data": data,
+        "examples": {"train": len(parts[0][1]), "validation": len(parts[1][1])},
+        "chosen_by": f"validation {goal.name}",
+        f"validation_{goal.name}": goal.score(net, parts[1]),
+        "curve": curve,
+    }
+
+
 def ship(net: nn.Module, name: str, plan: Plan, facts: dict[str, object]) -> None:
-    """Write weights/NAME.safetensors and, beside it, the log with the weights' checksum."""
+    """Write weights/NAME.safetensors and, beside it, the log with the weights' checksum.
+
+    facts    what `facts_of` gives, and more
+    """
     weights = HERE / "weights" / f"{name}.safetensors"
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, weights)
     log = {

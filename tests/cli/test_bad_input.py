@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from sample_models import available_models
 from tests.devices import CUDA
 
 from .conftest import MEMORY, PRUNE, Cli
 
+NAMES = ", ".join(available_models())
 MEASURE = ("measure", "digits_mlp", *MEMORY)
 SWEEP = ("sweep", "digits_mlp", *MEMORY, "--recipe", PRUNE)
 NO_CUDA = [] if CUDA else [(("--device", "cuda"), "device must be one of cpu; got 'cuda'")]
@@ -83,11 +85,11 @@ COMMANDS = [
     (("measure",), "the following arguments are required: MODEL; see secateur measure --help"),
     (
         ("measure", "digits"),
-        "model must be one of digits_mlp, fashion_resnet; got 'digits', did you mean 'digits_mlp'?",
+        f"model must be one of {NAMES}; got 'digits', did you mean 'digits_mlp'?",
     ),
-    (("measure", "../../etc/passwd"), "model must be one of digits_mlp, fashion_resnet; got '../../etc/passwd'"),
+    (("measure", "../../etc/passwd"), f"model must be one of {NAMES}; got '../../etc/passwd'"),
     (("sweep", "digits_mlp", "--vary", "0.amount"), "the following arguments are required: --recipe; see "),
-    (("sweep", "magic", "--recipe", PRUNE, "--vary", "0.amount"), "model must be one of digits_mlp, fashion_resnet"),
+    (("sweep", "magic", "--recipe", PRUNE, "--vary", "0.amount"), f"model must be one of {NAMES}"),
     (("run", "--port", "0"), "--port must be a whole number from 1 to 65535, got 0"),
     (("run", "--port", "99999"), "--port must be a whole number from 1 to 65535, got 99999"),
     (("run", "--port", "web"), "argument --port: invalid int value: 'web'; see secateur run --help"),

@@ -183,6 +183,6 @@ def test_the_view_is_kept_until_the_axis_is_another() -> None:
 
 
 def test_another_score_has_its_own_range() -> None:
-    layout = curve_chart(replace(DATA, score="R²")).layout
+    layout = curve_chart(replace(DATA, score="R²", unit="R²")).layout
     assert layout.yaxis.range is None
     assert layout.yaxis.title.text == "R²"

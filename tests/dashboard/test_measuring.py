@@ -126,12 +126,12 @@ def test_without_a_step_that_is_on_there_is_no_curve(vary: tuple[int, str] | Non
 def test_wishes_name_the_layer_and_the_price() -> None:
     wishes = wishes_of(view_of([PRUNE, TRAIN], (0, "amount"), layer="head.weight"))
     assert wishes.weights is not None
-    assert wishes.weights.layer == "head.weight"
+    assert wishes.weights.detail == "head.weight"
     assert wishes.price is not None
     plain = wishes_of(view_of([PRUNE], (0, "amount"), layer="no such layer"))
     assert plain.price is None
     assert plain.weights is not None
-    assert plain.weights.layer.startswith("blocks.0.")
+    assert plain.weights.detail.startswith("blocks.0.")
 
 
 def test_without_training_all_is_wanted_at_once_the_original_first() -> None:

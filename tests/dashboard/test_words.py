@@ -25,8 +25,8 @@ from engine import Estimate, Message, available_methods
         (999.7, "ms", "1 s"),
         (1500, "ms", "1.5 s"),
         (0.966, "fraction", "96.6 %"),
-        (1.2345, "bits", "1.23 bits"),
-        (1.2345, "", "1.23"),
+        (1.2345, "bits", "1.234 bits"),
+        (1.2345, "", "1.234"),
     ],
 )
 def test_a_figure_has_its_unit(value: float, unit: str, text: str) -> None:

@@ -148,4 +148,4 @@ def job(digits: Workload, protocol: Protocol) -> MakeJob:
 @pytest.fixture
 def named() -> Callable[[str], Job]:
     """Make a job that only its name tells from others; for a queue that does nothing."""
-    return lambda name: Job("weights", "nowhere:nothing", "", "[]", "{}", layer=name)
+    return lambda name: Job("weights", "nowhere:nothing", "", "[]", "{}", detail=name)

@@ -1,0 +1,82 @@
+"""A known architecture with weights or test data of one's own, both from files that nobody vouches for."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from engine.errors import InvalidInput
+from engine.examples import Inputs
+from engine.sources.checkpoint import read_checkpoint
+from engine.sources.labelled import read_labelled
+from engine.workload import Workload, reference_to
+
+FUNCTION = f"{__name__}:workload"
+
+
+def own_reference(base: str, checkpoint: Path | None = None, data: Path | None = None) -> str:
+    """The reference of a workload with a checkpoint in place of its weights, or data in place of its test split.
+
+    base    the reference of the workload that brings architecture, task, train and validation data
+    """
+    files = {"checkpoint": checkpoint, "data": data}
+    return reference_to(FUNCTION, base=base, **{k: str(path.resolve()) for k, path in files.items() if path})
+
+
+def workload(base: str, checkpoint: str = "", data: str = "") -> Workload:
+    """The workload of `base` with weights from a .safetensors file, and a test split from an .npz or .csv file.
+
+    Both files are checked before anything in them is used; nothing is unpickled. Raises InvalidInput with one sentence.
+    """
+    told = Workload.from_reference(base)
+    own = told.with_own()
+    if checkpoint:
+        path = Path(checkpoint)
+        net = told.model()
+        net.load_state_dict(read_checkpoint(path, net))
+        own = own.with_own(network=partial(_given, net))
+        own.about |= {
+            "weights": f"Of {path.name}, read for the architecture of {told.name}.",
+            "trained": "",
+            "confuses": "",
+        }
+    if data:
+        path = Path(data)
+        like = _plain(told.test, told.name)
+        test = read_labelled(path, like, told.classes)
+        own = own.with_own(test=test)
+        own.about["data"] = _described(test[0], told)
+    mark = hashlib.sha256(f"{own.fingerprint}".encode()).hexdigest()[:6]
+    own.name = f"{told.name}-{mark}"
+    own.about["title"] = f"{told.about.get('title', told.name)}, {' and '.join(_what(checkpoint, data))} ({mark})"
+    return own
+
+
+def _given(net: nn.Module) -> nn.Module:
+    return net
+
+
+def _what(checkpoint: str, data: str) -> list[str]:
+    return [word for word, path in (("own weights", checkpoint), ("own data", data)) if path]
+
+
+def _plain(split: tuple[Inputs, Inputs], name: str) -> tuple[Tensor, Tensor]:
+    inputs, targets = split
+    if not isinstance(inputs, Tensor) or not isinstance(targets, Tensor):
+        raise InvalidInput(
+            "the model must take one tensor to be given data from a file, got several inputs of {name}: bring it in "
+            "Python as a workload", name=name,
+        )  # fmt: skip
+    return inputs, targets
+
+
+def _described(test: Tensor, told: Workload) -> str:
+    """What the page says of uploaded data: how many there are, and how many the methods see in training."""
+    seen = {row.numpy().tobytes() for row in _plain(told.train, told.name)[0]}
+    again = sum(row.numpy().tobytes() in seen for row in test)
+    return (
+        f"{len(test):,} examples of your own as test data, {again:,} of them also in the training data of {told.name}."
+    )
