@@ -44,6 +44,11 @@ class Wishes:
     points: list[Job]
 
 
+def job_of(view: View) -> Job:
+    """The measurement of the recipe that is on the screen."""
+    return Job.of("point", cache.workload(view.model), view.active, cache.protocol())
+
+
 def wishes_of(view: View) -> Wishes:
     """Everything that a view wants to know."""
     workload, protocol = cache.workload(view.model), cache.protocol()
@@ -56,7 +61,7 @@ def wishes_of(view: View) -> Wishes:
     layer = view.layer if view.layer in names else cache.largest_layer(view.model)
     return Wishes(
         original=job("point", Recipe()),
-        here=job("point", recipe),
+        here=job_of(view),
         price=job("price", recipe) if recipe.trains else None,
         weights=job("weights", recipe, layer) if layer else None,
         line=job("line", recipe, str(view.line)) if workload.decode is not None else None,

@@ -58,7 +58,7 @@ def quantity(value: float, unit: str) -> str:
         return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.1f} k"
     if unit == "parameters":
         return f"{value:,.0f}"
-    return f"{value:.4g} {unit}".strip()
+    return f"{value:.4g} {unit.removeprefix('R²')}".strip()  # what is called R² needs no other unit
 
 
 def interval(estimate: Estimate) -> str:

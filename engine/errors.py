@@ -67,7 +67,12 @@ class MalformedRecipe(InvalidInput):
 
 
 class CannotApply(SecateurError):
-    """A method cannot do what was asked to this model."""
+    """A method cannot do what was asked to this model.
+
+    step    the number of the step in its recipe, once that is known
+    """
+
+    step: int | None = None
 
 
 class BrokenVariant(SecateurError):

@@ -37,12 +37,14 @@ class Outcome:
     result      the answer as plain data, where it is done
     error       one sentence, where it failed
     seconds     how long it took, 0 where it was in the store
+    refused_by  the number of the step that cannot treat this model, where that is why it failed
     """
 
     status: Status
     result: dict[str, object] = field(default_factory=dict)
     error: str = ""
     seconds: float = 0.0
+    refused_by: int | None = None
 
 
 @dataclass
@@ -203,7 +205,7 @@ class Runner:
         if answer.get("cancelled"):
             return None
         if "error" in answer:
-            return Outcome("failed", error=answer["error"])
+            return Outcome("failed", error=answer["error"], refused_by=answer.get("refused_by"))
         return Outcome("done", answer["result"], seconds=time.monotonic() - began)
 
     def _watched(self, future: Future[str]) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 
 from engine.catalogue import method_named
 from engine.edit.surgery import structural_copy
-from engine.errors import BrokenVariant, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
+from engine.errors import BrokenVariant, CannotApply, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
 from engine.examples import main_tensor, placed, run, take
 from engine.method import Context, Method
 from engine.metrics.record import pick_device
@@ -157,9 +157,10 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
     """One step, its errors enriched once with where they happened."""
     try:
         model = step.edit(model, context).eval()
-    except SecateurError:
+    except CannotApply as error:
+        error.step = index
         raise
-    except torch.OutOfMemoryError:
+    except (SecateurError, torch.OutOfMemoryError):
         raise
     except FAULTS as error:
         raise BrokenVariant(

@@ -123,7 +123,7 @@ def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
     except Cancelled:
         answer["cancelled"] = True
     except SecateurError as error:
-        answer["error"] = str(error)
+        answer |= {"error": str(error), "refused_by": getattr(error, "step", None)}
     except RuntimeError as error:  # out of memory, or a model's own fault: this point fails, the queue goes on
         answer["error"] = f"the model must run, got: {first_line(error)}"
     answer["records"] = list(written)

@@ -78,7 +78,7 @@ def _results(was_busy: bool, shown: str) -> None:
     figures.show(wishes, outcomes, task, waits=plan.ask_point is not None)
     _questions(view, wishes, plan)
     failed = [job for job in [wishes.original, wishes.here, *wishes.points] if outcomes[job.key].status == "failed"]
-    if failed:  # what a worker that died has spoiled is not lost for good
+    if any(outcomes[job.key].refused_by is None for job in failed):  # a worker that died spoils nothing for good
         st.button(t("Try again"), key="try-again", on_click=lambda: queue.forget(failed))
     with st.container(border=True, key="tradeoff"):
         _tradeoff(view, wishes, outcomes)

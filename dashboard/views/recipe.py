@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import cache, forms, state
+from dashboard import cache, forms, measuring, state
 from dashboard.gallery import RECIPES
 from dashboard.view import View, first_vary
 from dashboard.views import bring
@@ -125,11 +125,14 @@ def _coefficients(step: Method, form: str) -> tuple[str, ...]:
 
 
 def _things(view: View, index: int, step: Method) -> tuple[int | None, str]:
-    """How many layers or nodes the step acts on, where one of its sliders counts them."""
-    if not any(c.counts and c.name in step.values for c in type(step).coefficients):
-        return None, ""
+    """How many layers or nodes the step acts on, where one of its sliders counts them; and why it cannot act."""
     place = sum(1 for i in range(index) if i not in view.off)
-    return cache.things(view.model, str(view.active), place)
+    here = cache.runner().outcome(measuring.job_of(view))
+    why = here.error if here.refused_by == place and index not in view.off else ""
+    if not any(c.counts and c.name in step.values for c in type(step).coefficients):
+        return None, why
+    things, refusal = cache.things(view.model, str(view.active), place)
+    return things, refusal or why
 
 
 def change_coefficient(index: int, name: str, value: object) -> None:

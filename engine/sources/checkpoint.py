@@ -152,9 +152,7 @@ def _value(file: io.BufferedReader, name: str, entry: Entry, own: Tensor) -> Ten
     else:
         stored = torch.empty(0, dtype=entry.dtype)
     value = stored.view(entry.shape).to(own.dtype)
-    if not _finite(value) and not torch.equal(
-        _wide(value), _wide(own)
-    ):  # an architecture may hold a mask of -inf itself
+    if not (_finite(value) or torch.equal(_wide(value), _wide(own))):  # the architecture may hold a mask of -inf
         key = "{name} must hold finite numbers, got {got}: train it again or choose another file"
         why = f"numbers too large for {_word(own.dtype)}" if _finite(stored) else "nan or infinity"
         raise InvalidInput(key, name=shown(name), got=why)

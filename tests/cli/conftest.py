@@ -36,6 +36,21 @@ class Answer(NamedTuple):
 Cli = Callable[..., Answer]
 
 
+class Served:
+    """Stands in for the server; remembers how it was started."""
+
+    def __init__(self, end: BaseException | None = None) -> None:
+        self.command: list[str] = []
+        self.settings: dict[str, object] = {}
+        self.end = end
+
+    def __call__(self, command: list[str], env: dict[str, str]) -> int:
+        self.command, self.settings = command, json.loads(env["SECATEUR_SETTINGS"])
+        if self.end is not None:
+            raise self.end
+        return 0
+
+
 @pytest.fixture(autouse=True)
 def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's data folder."""
