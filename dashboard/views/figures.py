@@ -56,7 +56,7 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], task: Task, waits: bool) 
     waits    the recipe waits for a word of the reader, since it takes long
     """
     here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
-    if here.status == "failed" and here.refused_by is None:  # a refusal stands beside the step's sliders
+    if here.status == "failed":
         st.error(sentence(here.error), icon=":material/error:")
     before = figures_of(original.result, "original") if original.status == "done" else {}
     after = figures_of(here.result, "variant") if here.status == "done" else {}

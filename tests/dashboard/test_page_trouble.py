@@ -13,7 +13,7 @@ from .conftest import PRUNE, OpenPage, Page
 
 AMOUNT = "step0-magnitude_global-amount"
 NAMES = ", ".join(available_models())
-REFUSED = {("Take layers out", "document_mlp"): "Layer_pruning must find layers whose input and output shapes agree"}
+REFUSED = {("Take layers out", "document_mlp"): "layer_pruning must find layers whose input and output shapes agree"}
 DEAR = ["parameter_optimization", {"form": "adamw", "steps": 10_000}]
 
 
@@ -143,6 +143,9 @@ def test_each_recipe_to_start_from_opens_on_each_model(open_page: OpenPage, star
     assert page.steps == [name for name, _ in start.recipe]
     assert page.address["vary"] == list(start.vary)
     assert page.at.selectbox(key="gallery").value is None
+    if (start.title, model) in REFUSED:
+        page.until(lambda: bool(page.at.sidebar.warning))
+        assert page.at.sidebar.warning[0].value.startswith(REFUSED[start.title, model])
+        return
     assert errors(page) == []
-    assert page.texts("warning").startswith(REFUSED.get((start.title, model), ""))
-    assert bool(page.texts("warning")) == ((start.title, model) in REFUSED)
+    assert page.texts("warning") == ""

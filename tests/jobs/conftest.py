@@ -57,7 +57,7 @@ class Asked(NamedTuple):
 
     def finish(self) -> None:
         """End it with a result, or as cancelled where that was asked for."""
-        self.answer(**({"cancelled": True} if self.channel.cancelled() else {"result": {"layer": self.job.layer}}))
+        self.answer(**({"cancelled": True} if self.channel.cancelled() else {"result": {"layer": self.job.detail}}))
 
 
 class ByHand(Executor):

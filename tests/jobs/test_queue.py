@@ -22,7 +22,7 @@ def done_in_order(by_hand: ByHand, n: int) -> list[str]:
     names = []
     for _ in range(n):
         asked = by_hand.take()
-        names.append(asked.job.layer)
+        names.append(asked.job.detail)
         asked.finish()
     return names
 
@@ -54,7 +54,7 @@ def test_two_owners_are_served_in_turn(queue_runner: Runner, by_hand: ByHand, na
     first = by_hand.take()
     queue_runner.want("two", [named(n) for n in ("b1", "b2", "b3")])
     first.finish()
-    assert first.job.layer == "a1"
+    assert first.job.detail == "a1"
     assert done_in_order(by_hand, 5) == ["b1", "a2", "b2", "a3", "b3"]
 
 

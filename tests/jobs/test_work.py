@@ -67,7 +67,7 @@ def test_a_cancelled_job_says_so_and_keeps_what_it_has(job: MakeJob) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"layer": "nowhere", "kind": "weights"}, "layer must be one of "),
+        ({"detail": "nowhere", "kind": "weights"}, "layer must be one of "),
         ({"recipe": '[["nothing", {}]]'}, "method must be one of "),
         ({"fingerprint": "0"}, "sample_models.digits_mlp:workload must build the workload 0 here as well, got "),
         ({"reference": "nowhere:nothing"}, "a workload's reference must be module:function, got 'nowhere:nothing': "),
