@@ -27,8 +27,8 @@ from engine.sources.own import own_reference
 from engine.store import Store, open_store
 from engine.sweeps import Failed, Sweep, run_sweep, sweep
 from engine.task import Score, Task, agreement, language_modelling
-from engine.work import Job, shared_workload
-from engine.workload import Workload, reference_to
+from engine.work import Job
+from engine.workload import Workload, reference_to, shared_workload
 
 __all__ = [
     "BrokenVariant",

@@ -51,6 +51,11 @@ def placed(inputs: Inputs, device: torch.device | str) -> Inputs:
     return each(inputs, lambda tensor: tensor.to(device))
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """What a dtype is called: "float32", "bfloat16", ..."""
+    return str(dtype).removeprefix("torch.")
+
+
 def batches_of(split: Split, size: int) -> Iterator[Split]:
     """The pairs (inputs, targets) of a split in order, `size` examples at a time."""
     for start in range(0, count(split[1]), size):

@@ -18,9 +18,8 @@ from engine.metrics.record import Protocol, torch_threads
 from engine.microscope import training_seconds, view_weights
 from engine.recipe import Recipe
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
-from engine.workload import Workload
+from engine.workload import KEPT_WORKLOADS, Workload, shared_workload
 
-KEPT_WORKLOADS = 16  # with their data, to which all that is measured of them goes back
 KEPT_MEASURERS = 3  # with all that methods have computed
 
 
@@ -77,12 +76,6 @@ def protocol_of(text: str) -> Protocol:
     plain = json.loads(text)
     plain["batches"] = tuple(plain["batches"])
     return Protocol(**plain)
-
-
-@lru_cache(maxsize=KEPT_WORKLOADS)
-def shared_workload(reference: str) -> Workload:
-    """The workload of a reference, built once in this process; nobody may change it."""
-    return Workload.from_reference(reference)
 
 
 @lru_cache(maxsize=KEPT_MEASURERS)

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput, SecateurError, first_line, shown_text, unknown
-from engine.examples import Data, Inputs, count, named, read_split, take
+from engine.examples import Data, Inputs, count, dtype_name, named, read_split, take
 from engine.task import TASKS, Task
 
 Decode: TypeAlias = Callable[[Tensor], str]
+KEPT_WORKLOADS = 16  # with their data, to which all that is measured of them goes back
 FACTS = ("classes", "hints", "about", "decode")
 
 
@@ -62,13 +63,13 @@ class Workload:
         if facts:
             raise unknown("an argument of Workload", next(iter(facts)), FACTS)
 
-    def with_own(self, network: Callable[[], nn.Module] | None = None, test: Data | None = None) -> Workload:
+    def with_own(self, network: nn.Module | None = None, test: Data | None = None) -> Workload:
         """The same with another network or test split; it has no reference of its own yet."""
         made = copy.copy(self)
         made.about, made.hints, made.reference = dict(self.about), dict(self.hints), None
         for cached in ("_original", "fingerprint"):
             made.__dict__.pop(cached, None)
-        made._network = network or self._network
+        made._network = self._network if network is None else network
         made.test = self.test if test is None else read_split(test, "test")
         return made
 
@@ -92,7 +93,7 @@ class Workload:
     def dtype(self) -> str:
         """What the original calculates in: "float32", "bfloat16", ..."""
         found = (p.dtype for p in self._original.parameters() if p.is_floating_point())
-        return str(next(found, torch.float32)).removeprefix("torch.")
+        return dtype_name(next(found, torch.float32))
 
     @property
     def example(self) -> Inputs:
@@ -144,6 +145,12 @@ class Workload:
             raise InvalidInput("{got} must return a Workload, got {kind}", got=path, kind=type(built).__name__)
         built.reference = reference
         return built
+
+
+@lru_cache(maxsize=KEPT_WORKLOADS)
+def shared_workload(reference: str) -> Workload:
+    """The workload of a reference, built once in this process; nobody may change it."""
+    return Workload.from_reference(reference)
 
 
 def reference_to(function: str, **arguments: str) -> str:

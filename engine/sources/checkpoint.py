@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.edit.surgery import replace_parameters, structural_copy
 from engine.errors import InvalidInput, shown
+from engine.examples import dtype_name
 from engine.sources.header import Entry, read_header
 from engine.sources.upload import opened
 from engine.sources.widths import follow_widths
@@ -110,7 +111,7 @@ def _matched(entries: Mapping[str, Entry], own: Mapping[str, Tensor]) -> dict[st
         must = own[name].dtype
         if entry.dtype != must and not (entry.dtype in FLOATS and must in FLOATS):
             key = "{name} must be of {must}, got {got}: convert it before it is saved"
-            raise InvalidInput(key, name=shown(name), must=_word(must), got=_word(entry.dtype))
+            raise InvalidInput(key, name=shown(name), must=dtype_name(must), got=dtype_name(entry.dtype))
     return {name: entries.get(name, came[id(tensor)]) for name, tensor in own.items()}
 
 
@@ -119,10 +120,6 @@ def _near(name: str, names: Iterable[str], text: str) -> str:
     few = [other for _, other in zip(range(1000), names, strict=False) if len(other) <= 200]
     found = difflib.get_close_matches(name[:200], few, n=1)
     return text.format(shown(found[0])) if found else ""
-
-
-def _word(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _values(file: io.BufferedReader, entries: Mapping[str, Entry], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -154,7 +151,7 @@ def _value(file: io.BufferedReader, name: str, entry: Entry, own: Tensor) -> Ten
     value = stored.view(entry.shape).to(own.dtype)
     if not (_finite(value) or torch.equal(_wide(value), _wide(own))):  # the architecture may hold a mask of -inf
         key = "{name} must hold finite numbers, got {got}: train it again or choose another file"
-        why = f"numbers too large for {_word(own.dtype)}" if _finite(stored) else "nan or infinity"
+        why = f"numbers too large for {dtype_name(own.dtype)}" if _finite(stored) else "nan or infinity"
         raise InvalidInput(key, name=shown(name), got=why)
     return value
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import InvalidInput, shown
+from engine.examples import dtype_name
 from engine.sources.archive import read_pair
 from engine.sources.table import is_number, read_table
 from engine.sources.upload import Wanted, opened
@@ -77,7 +78,7 @@ def _tensor(array: NDArray[Any], dtype: torch.dtype, name: str) -> Tensor:
             plain = np.ascontiguousarray(array, wide)
         tensor = torch.from_numpy(plain).to(dtype)
         if not bool(torch.isfinite(tensor).all()):
-            what = f"finite and fit {_word(dtype)}"
+            what = f"finite and fit {dtype_name(dtype)}"
             raise _bad(name, what, array, ~torch.isfinite(tensor).numpy(), "leave the example out")
         return tensor
     if array.dtype.kind == "f":
@@ -93,7 +94,7 @@ def _tensor(array: NDArray[Any], dtype: torch.dtype, name: str) -> Tensor:
         raise InvalidInput(
             key,
             name=name,
-            dtype=_word(dtype),
+            dtype=dtype_name(dtype),
             low=low,
             high=high,
             least=shown(array.min().item()),
@@ -118,7 +119,3 @@ def _bad(name: str, what: str, array: NDArray[Any], broken: NDArray[Any], do: st
     example = at // (array.size // len(array)) + 1
     key = "{name} must be {what}, got {got} in example {example}: {do}"
     return InvalidInput(key, name=name, what=what, got=shown(array.ravel()[at].item()), example=example, do=do)
-
-
-def _word(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.errors import InvalidInput
 from engine.examples import Inputs
 from engine.sources.checkpoint import read_checkpoint
 from engine.sources.labelled import read_labelled
-from engine.workload import Workload, reference_to
+from engine.workload import Workload, reference_to, shared_workload
 
 FUNCTION = f"{__name__}:workload"
 
@@ -31,13 +29,13 @@ def workload(base: str, checkpoint: str = "", data: str = "") -> Workload:
 
     Both files are checked before anything in them is used; nothing is unpickled. Raises InvalidInput with one sentence.
     """
-    told = Workload.from_reference(base)
+    told = shared_workload(base)
     own = told.with_own()
     if checkpoint:
         path = Path(checkpoint)
         net = told.model()
         net.load_state_dict(read_checkpoint(path, net))
-        own = own.with_own(network=partial(_given, net))
+        own = own.with_own(network=net)
         own.about |= {
             "weights": f"Of {path.name}, read for the architecture of {told.name}.",
             "trained": "",
@@ -49,14 +47,10 @@ def workload(base: str, checkpoint: str = "", data: str = "") -> Workload:
         test = read_labelled(path, like, told.classes)
         own = own.with_own(test=test)
         own.about["data"] = _described(test[0], told)
-    mark = hashlib.sha256(f"{own.fingerprint}".encode()).hexdigest()[:6]
+    mark = own.fingerprint[:6]
     own.name = f"{told.name}-{mark}"
     own.about["title"] = f"{told.about.get('title', told.name)}, {' and '.join(_what(checkpoint, data))} ({mark})"
     return own
-
-
-def _given(net: nn.Module) -> nn.Module:
-    return net
 
 
 def _what(checkpoint: str, data: str) -> list[str]:
