@@ -7,7 +7,7 @@ from functools import cache
 
 from engine import Workload, unknown
 
-NOT_MODELS = frozenset({"django_strings", "files", "pretrained", "training"})
+NOT_MODELS = frozenset({"django_strings", "files", "parts", "pretrained", "training"})
 
 
 @cache

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from engine import Workload
 from sample_models.files import load_weights
+from sample_models.parts import drawn
 
 SEED = 0  # of the split
 VALIDATION, TEST = 114, 171  # of 569
@@ -43,16 +44,11 @@ class CancerMLP(nn.Module):
 def splits() -> dict[str, tuple[Tensor, Tensor]]:
     """Train, validation and test, drawn by seed: inputs (n, 30), standardised by the training part; targets (n,)."""
     x, y = load_breast_cancer(return_X_y=True)
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(SEED))
-    inputs, targets = torch.from_numpy(x).float()[order], torch.from_numpy(y).long()[order]
-    ends = len(y) - VALIDATION - TEST, len(y) - TEST
-    mean, std = inputs[: ends[0]].mean(0), inputs[: ends[0]].std(0)
-    inputs = (inputs - mean) / std
-    return {
-        "train": (inputs[: ends[0]], targets[: ends[0]]),
-        "validation": (inputs[ends[0] : ends[1]], targets[ends[0] : ends[1]]),
-        "test": (inputs[ends[1] :], targets[ends[1] :]),
-    }
+    inputs, targets = torch.from_numpy(x).float(), torch.from_numpy(y).long()
+    chosen = drawn(torch.arange(len(y)), VALIDATION, TEST, SEED)
+    known = inputs[chosen["train"]]
+    inputs = (inputs - known.mean(0)) / known.std(0)
+    return {name: (inputs[places], targets[places]) for name, places in chosen.items()}
 
 
 def network() -> nn.Module:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from engine import Workload
 from sample_models.files import load_weights
+from sample_models.parts import drawn
 
 SEED = 0  # of the split
 VALIDATION, TEST = 300, 497  # of 1,797; the rest is for training
@@ -44,14 +45,9 @@ class Residual(nn.Module):
 def splits() -> dict[str, tuple[Tensor, Tensor]]:
     """Train, validation and test, drawn by seed: inputs (n, 64) in 0..1, targets (n,)."""
     x, y = load_digits(return_X_y=True)
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(SEED))
-    inputs, targets = torch.from_numpy(x).float().div(16)[order], torch.from_numpy(y).long()[order]
-    ends = len(y) - VALIDATION - TEST, len(y) - TEST
-    return {
-        "train": (inputs[: ends[0]], targets[: ends[0]]),
-        "validation": (inputs[ends[0] : ends[1]], targets[ends[0] : ends[1]]),
-        "test": (inputs[ends[1] :], targets[ends[1] :]),
-    }
+    inputs, targets = torch.from_numpy(x).float().div(16), torch.from_numpy(y).long()
+    chosen = drawn(torch.arange(len(y)), VALIDATION, TEST, SEED)
+    return {name: (inputs[places], targets[places]) for name, places in chosen.items()}
 
 
 def network() -> nn.Module:

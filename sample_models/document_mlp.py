@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from engine import Workload
 from sample_models.files import load_weights
+from sample_models.parts import drawn
 
 SEED = 0  # of the split
 VALIDATION, TEST = 88, 133  # of 442
@@ -31,12 +32,11 @@ def splits() -> dict[str, tuple[Tensor, Tensor]]:
     as targets.
     """
     x, _ = load_diabetes(return_X_y=True, scaled=False)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED))
-    inputs = torch.from_numpy(x).float()[order]
-    ends = len(x) - VALIDATION - TEST, len(x) - TEST
-    inputs = (inputs - inputs[: ends[0]].mean(0)) / inputs[: ends[0]].std(0)
-    parts = inputs[: ends[0]], inputs[ends[0] : ends[1]], inputs[ends[1] :]
-    return {name: (part, part) for name, part in zip(("train", "validation", "test"), parts, strict=True)}
+    inputs = torch.from_numpy(x).float()
+    chosen = drawn(torch.arange(len(x)), VALIDATION, TEST, SEED)
+    known = inputs[chosen["train"]]
+    inputs = (inputs - known.mean(0)) / known.std(0)
+    return {name: (inputs[places], inputs[places]) for name, places in chosen.items()}
 
 
 def network() -> nn.Module:

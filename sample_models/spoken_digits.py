@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engine import Workload
 from sample_models.files import data_file, load_weights
+from sample_models.parts import drawn
 
 SEED = 0  # of the split
 VALIDATION, TEST = 300, 600  # of 3,000 clips
@@ -58,9 +59,7 @@ def splits() -> dict[str, tuple[Tensor, Tensor]]:
     for i, clip in enumerate(x):
         firsts.setdefault(clip.numpy().tobytes(), i)
     alone = torch.tensor(sorted(firsts.values()))
-    order = alone[torch.randperm(len(alone), generator=torch.Generator().manual_seed(SEED))]
-    ends = len(order) - VALIDATION - TEST, len(order) - TEST
-    chosen = {"train": order[: ends[0]], "validation": order[ends[0] : ends[1]], "test": order[ends[1] :]}
+    chosen = drawn(alone, VALIDATION, TEST, SEED)
     return {name: (x[places], y[places]) for name, places in chosen.items()}
 
 

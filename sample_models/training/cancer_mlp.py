@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sample_models.cancer_mlp import CancerMLP, splits
-from sample_models.training.fitting import Plan, facts_of, fit, ship
+from sample_models.training.fitting import Lesson, Plan, produce
 
 PLAN = Plan(epochs=30, batch_size=32, learning_rate=0.02, weight_decay=0.01, smoothing=0.1)
 NOISE = 0.3  # standard deviations of the measures
@@ -22,11 +22,9 @@ def augment(x: Tensor) -> Tensor:
 
 def main() -> None:
     """Train, choose the epoch on validation, write weights and log."""
-    torch.manual_seed(PLAN.seed)
     held = splits()
     parts = held["train"], held["validation"]
-    net, curve = fit(CancerMLP(), parts, PLAN, augment)
-    ship(net, "cancer_mlp", PLAN, facts_of("scikit-learn's breast cancer data", parts, net, curve))
+    produce(Lesson("cancer_mlp", CancerMLP, parts, "scikit-learn's breast cancer data"), PLAN, augment)
 
 
 if __name__ == "__main__":

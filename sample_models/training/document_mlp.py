@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sample_models.document_mlp import Model, splits
-from sample_models.training.fitting import Goal, Plan, Split, facts_of, fit, ship
+from sample_models.training.fitting import Goal, Lesson, Plan, Split, produce
 
 PLAN = Plan(epochs=40, batch_size=1, learning_rate=0.01, weight_decay=0.0, optimizer="plain_sgd")
 
@@ -24,12 +24,10 @@ def r_squared(net: nn.Module, split: Split) -> float:
 
 def main() -> None:
     """Train, choose the epoch on validation, write weights and log."""
-    torch.manual_seed(PLAN.seed)
     held = splits()
     parts = held["train"], held["validation"]
     goal = Goal(F.mse_loss, r_squared, "r_squared")
-    net, curve = fit(Model(), parts, PLAN, goal=goal)
-    ship(net, "document_mlp", PLAN, facts_of("scikit-learn's diabetes data", parts, net, curve, goal))
+    produce(Lesson("document_mlp", Model, parts, "scikit-learn's diabetes data"), PLAN, goal=goal)
 
 
 if __name__ == "__main__":

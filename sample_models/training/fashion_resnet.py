@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sample_models.fashion_resnet import FashionResNet, pictures
-from sample_models.training.fitting import Plan, facts_of, fit, ship
+from sample_models.training.fitting import Lesson, Plan, produce
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
 PLAN = Plan(epochs=18, batch_size=128, learning_rate=0.15, weight_decay=5e-4)
@@ -52,14 +52,12 @@ def augment(x: Tensor) -> Tensor:
 
 def main() -> None:
     """Train, choose the epoch on validation, write weights and log."""
-    torch.manual_seed(PLAN.seed)
     x = pictures(read("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28).copy())
     labels = read("train-labels-idx1-ubyte.gz", 8)
     y, away = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(held_out(labels))
     parts = (x[~away], y[~away]), (x[away], y[away])
-    net, curve = fit(FashionResNet(), parts, PLAN, augment)
     data = "Fashion-MNIST, 60,000 official training pictures; 500 of each class held out for validation"
-    ship(net, "fashion_resnet", PLAN, facts_of(data, parts, net, curve))
+    produce(Lesson("fashion_resnet", FashionResNet, parts, data), PLAN, augment)
 
 
 if __name__ == "__main__":

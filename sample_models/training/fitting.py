@@ -121,23 +121,43 @@ def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     )
 
 
-def facts_of(
-    data: str, parts: tuple[Split, Split], net: nn.Module, curve: list[dict[str, float]], goal: Goal = CLASSES
-) -> dict[str, object]:
-    """What a log says beside the plan: the data, how many examples, what chose the epoch, and the curve."""
-    return {
-        "data": data,
-        "examples": {"train": len(parts[0][1]), "validation": len(parts[1][1])},
+@dataclass(frozen=True)
+class Lesson:
+    """What is trained, on what.
+
+    name     the model's
+    build    makes the untrained net
+    parts    train and validation
+    data     where they come from, in words
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    parts: tuple[Split, Split]
+    data: str
+
+
+def produce(
+    lesson: Lesson, plan: Plan, augment: Callable[[Tensor], Tensor] | None = None, goal: Goal = CLASSES
+) -> None:
+    """Train a net from the plan's seed, choose the epoch on validation, write its weights and its log."""
+    torch.manual_seed(plan.seed)
+    net, curve = fit(lesson.build(), lesson.parts, plan, augment, goal)
+    train, validation = lesson.parts
+    facts = {
+        "data": lesson.data,
+        "examples": {"train": len(train[1]), "validation": len(validation[1])},
         "chosen_by": f"validation {goal.name}",
-        f"validation_{goal.name}": goal.score(net, parts[1]),
+        f"validation_{goal.name}": goal.score(net, validation),
         "curve": curve,
     }
+    ship(net, lesson.name, plan, facts)
 
 
 def ship(net: nn.Module, name: str, plan: Plan, facts: dict[str, object]) -> None:
     """Write weights/NAME.safetensors and, beside it, the log with the weights' checksum.
 
-    facts    what `facts_of` gives, and more
+    facts    what else a reader of the log should know: data, what chose the epoch, the curve
     """
     weights = HERE / "weights" / f"{name}.safetensors"
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, weights)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sample_models.django_strings import LENGTH, PADDING, UNKNOWN, corpus
 from sample_models.language_transformer import untrained
-from sample_models.training.fitting import Plan, facts_of, fit, ship
+from sample_models.training.fitting import Lesson, Plan, produce
 
 PLAN = Plan(
     epochs=80, batch_size=128, learning_rate=0.002, weight_decay=0.05, optimizer="adamw", smoothing=0.1, averaging=0.998
@@ -34,10 +34,8 @@ def augment(x: Tensor) -> Tensor:
 
 def main() -> None:
     """Train, choose the epoch on validation, write weights and log."""
-    torch.manual_seed(PLAN.seed)
     parts = corpus().train, corpus().validation
-    net, curve = fit(untrained(), parts, PLAN, augment)
-    ship(net, "language_transformer", PLAN, facts_of("Django's translations, 35 languages", parts, net, curve))
+    produce(Lesson("language_transformer", untrained, parts, "Django's translations, 35 languages"), PLAN, augment)
 
 
 if __name__ == "__main__":

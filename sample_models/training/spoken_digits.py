@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sample_models.spoken_digits import SpokenDigitsNet, splits
-from sample_models.training.fitting import Plan, facts_of, fit, ship
+from sample_models.training.fitting import Lesson, Plan, produce
 
 PLAN = Plan(epochs=30, batch_size=64, learning_rate=0.1, weight_decay=5e-4)
 
@@ -24,11 +24,9 @@ def augment(x: Tensor) -> Tensor:
 
 def main() -> None:
     """Train, choose the epoch on validation, write weights and log."""
-    torch.manual_seed(PLAN.seed)
     held = splits()
     parts = held["train"], held["validation"]
-    net, curve = fit(SpokenDigitsNet(), parts, PLAN, augment)
-    ship(net, "spoken_digits", PLAN, facts_of("Free Spoken Digit Dataset", parts, net, curve))
+    produce(Lesson("spoken_digits", SpokenDigitsNet, parts, "Free Spoken Digit Dataset"), PLAN, augment)
 
 
 if __name__ == "__main__":
