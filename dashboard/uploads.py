@@ -10,11 +10,11 @@ from pathlib import Path
 
 import platformdirs
 
-from engine import InvalidInput, Workload, own_reference
+from engine import InvalidInput, own_reference, shared_workload
 
 FOLDER = "SECATEUR_UPLOADS"  # in the environment: where they are kept
 MOST_BYTES = 4 * 2**30  # of all of them; the oldest go
-WEIGHTS, DATA = "w", "d"
+WEIGHT_FILES, DATA_FILES = (".safetensors",), (".npz", ".csv")
 NAME = re.compile(r"(?P<base>[^~]+)(~w(?P<w>[0-9a-f]{16}))?(~d(?P<d>[0-9a-f]{16}))?")
 
 
@@ -54,7 +54,7 @@ def parts(name: str) -> tuple[str, str, str]:
 
 def named(base: str, weights: str, data: str) -> str:
     """The name of a known model with uploaded weights, data, or both."""
-    return base + (f"~{WEIGHTS}{weights}" if weights else "") + (f"~{DATA}{data}" if data else "")
+    return base + (f"~w{weights}" if weights else "") + (f"~d{data}" if data else "")
 
 
 def uploaded_reference(base: str, weights: str, data: str) -> str:
@@ -62,7 +62,7 @@ def uploaded_reference(base: str, weights: str, data: str) -> str:
 
     base    the reference of the known model
     """
-    return own_reference(base, _path(weights, (".safetensors",)), _path(data, (".npz", ".csv")))
+    return own_reference(base, _path(weights, WEIGHT_FILES), _path(data, DATA_FILES))
 
 
 def _path(checksum: str, suffixes: tuple[str, ...]) -> Path | None:
@@ -81,14 +81,17 @@ def take_in(base: str, name: str, content: bytes, old: tuple[str, str]) -> tuple
     base    the reference of the known model
     old     the checksums that it had
 
-    Raises InvalidInput with one sentence where the file cannot be what it should be; then it is not kept.
+    Raises InvalidInput with one sentence where the file cannot be what it should be; then it is not kept, unless it
+    was here before, for another model.
     """
+    before = set(folder().glob("*"))
     path = keep(name, content)
-    data = path.suffix in (".npz", ".csv")
-    checkpoint, table = (None, path) if data else (path, None)
+    weights, data = _path(old[0], WEIGHT_FILES), _path(old[1], DATA_FILES)
+    is_data = path.suffix in DATA_FILES
     try:
-        Workload.from_reference(own_reference(base, checkpoint, table))
+        shared_workload(own_reference(base, weights, path) if is_data else own_reference(base, path, data))
     except InvalidInput:
-        path.unlink(missing_ok=True)
+        if path not in before:
+            path.unlink(missing_ok=True)
         raise
-    return (old[0], path.stem) if data else (path.stem, old[1])
+    return (old[0], path.stem) if is_data else (path.stem, old[1])

@@ -42,10 +42,9 @@ def _take(view: View, key: str) -> None:
     base, *old = uploads.parts(view.model)
     try:
         weights, data = uploads.take_in(models.reference(base), file.name, file.getvalue(), (old[0], old[1]))
-        model = uploads.named(base, weights, data)
-        models.load(model)  # weights and data are checked one by one, and once more together
     except SecateurError as error:
         state.complain(str(error))
         return
+    model = uploads.named(base, weights, data)
     state.remember_model(model)
     state.show(replace(state.view(), model=model, layer=""))

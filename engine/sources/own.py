@@ -36,11 +36,7 @@ def workload(base: str, checkpoint: str = "", data: str = "") -> Workload:
         net = told.model()
         net.load_state_dict(read_checkpoint(path, net))
         own = own.with_own(network=net)
-        own.about |= {
-            "weights": f"Of {path.name}, read for the architecture of {told.name}.",
-            "trained": "",
-            "confuses": "",
-        }
+        own.about |= {"trained": f"Elsewhere: the weights are those of {path.name}.", "confuses": ""}
     if data:
         path = Path(data)
         like = _plain(told.test, told.name)
