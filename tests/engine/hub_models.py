@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -155,6 +156,15 @@ MODELS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Path]]] = {
     "llama": (llama, _csv),
     "opt": (opt, _csv),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def threads_end() -> Iterator[None]:
+    """transformers lets the threads that read weights end by themselves: wait for them."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=20)
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ from tests.engine.hub_models import (
     pictures,
     rows,
     table,
+    threads_end,
 )
 from tests.engine.quick import quick
 

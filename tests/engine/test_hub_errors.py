@@ -22,6 +22,7 @@ from tests.engine.hub_models import (
     pictures,
     rows,
     table,
+    threads_end,
     word_tokenizer,
 )
 
