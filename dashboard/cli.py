@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from dashboard import models
+from dashboard.arguments import BAD_INPUT, parser
 from dashboard.printing import line, rows, table
 from engine import (
     InvalidInput,
@@ -30,25 +30,11 @@ from engine import (
     run_sweep,
 )
 
-BAD_INPUT = 2
-WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
-RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Bad input is one sentence on standard error, and exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        sentence = " ".join((message[:1].lower() + message[1:]).split())
-        print(f"secateur: {sentence}; see {self.prog} --help", file=sys.stderr)
-        raise SystemExit(BAD_INPUT)
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     try:
-        return int(options.command(options))
+        return COMMANDS[options.command](options)
     except SecateurError as error:
         print(f"secateur: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -57,66 +43,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="secateur", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    one = commands.add_parser("run", help="open the dashboard")
-    one.add_argument("--port", type=int, default=8501)
-    one.add_argument("--json", action="store_true", help="print where the dashboard is as an object")
-    one.add_argument("--workload", action="append", metavar="MODULE:FUNCTION", default=[], help=WORKLOAD_HELP)
-    one.add_argument("--hub", metavar="NAME|FOLDER", help="a model of transformers, by hub name or from a folder")
-    one.add_argument("--data", metavar="FOLDER", help="its data: an image folder, CSV, Parquet or JSON lines")
-    one.add_argument("--no-uploads", action="store_true", help="let nobody upload files on the page")
-    one.set_defaults(command=_run)
-    for name, command, what in (
-        ("models", _models, "the models there are"),
-        ("methods", _methods, "the methods there are"),
-    ):
-        one = commands.add_parser(name, help=what)
-        one.add_argument("--json", action="store_true")
-        if name == "models":
-            one.add_argument("--workload", action="append", metavar="MODULE:FUNCTION", default=[], help=WORKLOAD_HELP)
-        one.set_defaults(command=command)
-    one = commands.add_parser("measure", help="measure one recipe")
-    _add_measuring(one)
-    made = one.add_mutually_exclusive_group()
-    made.add_argument("--recipe", metavar="JSON|FILE", help=RECIPE_HELP)
-    made.add_argument("--variant", metavar="FILE", help="a variant made elsewhere: .safetensors, widths may differ")
-    one.add_argument("--batch", type=int, metavar="N", help="time this batch size, too, beside 1 and 64")
-    one.add_argument("--threads", type=int, metavar="N", help="torch's threads inside one operator")
-    one.set_defaults(command=_measure)
-    one = commands.add_parser("sweep", help="measure a recipe at many values of one coefficient")
-    _add_measuring(one)
-    one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
-    one.add_argument("--vary", metavar="STEP.COEFFICIENT", required=True, help="steps count from 0: 0.amount")
-    one.add_argument("--from", dest="low", type=float, metavar="A")
-    one.add_argument("--to", dest="high", type=float, metavar="B")
-    one.add_argument("--points", type=int, metavar="N", help="exactly so many")
-    one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
-    one.set_defaults(command=_sweep, batch=None, threads=None)
-    return parser
-
-
-def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a name that `secateur models` prints, or module:function")
-    parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
-    parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")
-    parser.add_argument("--store", metavar="URL", help="where figures are kept; sqlite:// is memory only")
-    parser.add_argument("--fresh", action="store_true", help="measure again what is already stored")
-    parser.add_argument("--json", action="store_true")
-
-
 def _run(options: argparse.Namespace) -> int:
     from dashboard.serving import serve
 
     told = models.settings()
-    references = [*told.workloads, *options.workload]
+    references = [*told.workloads, *_told(options)]
     if options.hub or options.data:
         references.append(_hub(options.hub, options.data))
     models.bring(references)  # what cannot be built is said here, not on the page
     settings = models.Settings(tuple(dict.fromkeys(references)), told.uploads and not options.no_uploads)
     return serve(options.port, settings.to_text(), as_json=options.json)
+
+
+def _told(options: argparse.Namespace) -> list[str]:
+    return [*options.workload, *(models.pretrained_references() if options.pretrained else ())]
 
 
 def _hub(name: str | None, data: str | None) -> str:
@@ -130,7 +70,7 @@ def _hub(name: str | None, data: str | None) -> str:
 
 
 def _models(options: argparse.Namespace) -> int:
-    names = [*models.bring(options.workload).values(), *models.available()]
+    names = [*models.bring(_told(options)).values(), *models.available()]
     found = [_describe_model(name) for name in names]
     if options.json:
         print(json.dumps({"models": found}))
@@ -242,3 +182,6 @@ def _vary(text: str) -> tuple[int, str]:
     if not (dot and name and step.isascii() and step.isdigit() and len(step) < 6):
         raise InvalidInput("--vary must be STEP.COEFFICIENT such as 0.amount, got {got!r}", got=text[:60])
     return int(step), name
+
+
+COMMANDS = {"run": _run, "models": _models, "methods": _methods, "measure": _measure, "sweep": _sweep}

