@@ -15,8 +15,9 @@ class Parser(argparse.ArgumentParser):
     """Bad input is one sentence on standard error, and exit status 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Say it and leave."""
         sentence = " ".join((message[:1].lower() + message[1:]).split())
-        print(f"secateur: {sentence}; see {self.prog} --help", file=sys.stderr)
+        sys.stderr.write(f"secateur: {sentence}; see {self.prog} --help\n")
         raise SystemExit(BAD_INPUT)
 
 

@@ -30,6 +30,7 @@ from engine import (
     run_sweep,
 )
 
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     options = parser(__doc__).parse_args(arguments)
