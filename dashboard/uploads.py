@@ -90,8 +90,14 @@ def take_in(base: str, name: str, content: bytes, old: tuple[str, str]) -> tuple
     is_data = path.suffix in DATA_FILES
     try:
         shared_workload(own_reference(base, weights, path) if is_data else own_reference(base, path, data))
-    except InvalidInput:
+    except InvalidInput as error:
         if path not in before:
             path.unlink(missing_ok=True)
-        raise
+        told = {key: _as_sent(value, path.name, name) for key, value in error.message.fields.items()}
+        raise type(error)(error.message.key, **told) from error
     return (old[0], path.stem) if is_data else (path.stem, old[1])
+
+
+def _as_sent(value: object, kept: str, sent: str) -> object:
+    """A field of a sentence, with the name that the visitor knows in the place of the one it is kept under."""
+    return value.replace(kept, Path(sent).name[:60]) if isinstance(value, str) else value

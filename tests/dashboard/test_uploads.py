@@ -59,6 +59,11 @@ def test_what_is_refused_is_not_kept(folder: Path, name: str, content: bytes, se
     assert list(folder.iterdir()) == []
 
 
+def test_a_refused_file_is_called_as_it_was_sent() -> None:
+    with pytest.raises(InvalidInput, match=r"must be a \.safetensors file, got 'my model\.pt', which can run code"):
+        uploads.take_in(DIGITS, "my model.pt", b"PK", ("", ""))
+
+
 def test_a_file_that_another_model_uses_outlives_a_refusal(folder: Path) -> None:
     uploads.take_in(DIGITS, "mine.safetensors", weights(), ("", ""))
     (kept,) = folder.iterdir()
