@@ -87,6 +87,14 @@ def main_tensor(outputs: object) -> Tensor:
     raise TypeError(f"the model must give a tensor, or a tuple or mapping that holds one, got {type(outputs).__name__}")
 
 
+def tensors_in(outputs: object) -> list[Tensor]:
+    """All tensors of a model's answer that hang on its weights, however deep they lie in tuples and mappings."""
+    if isinstance(outputs, Tensor):
+        return [outputs] if outputs.requires_grad else []
+    parts = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
+    return [tensor for part in parts for tensor in tensors_in(part)]
+
+
 def read_split(data: Data, part: str) -> Split:
     """A split as a pair of (groups of) tensors; a Dataset is read once in its order, a DataLoader in that of seed 0.
 

@@ -13,10 +13,12 @@ from torch_pruning import ops
 
 from engine.edit.scores import CONVOLUTIONS
 from engine.edit.surgery import tied
-from engine.examples import Inputs
+from engine.examples import Inputs, tensors_in
 
-HEADS = ("num_heads", "n_heads", "nhead", "n_head", "heads", "num_attention_heads")
-NORMS = (nn.GroupNorm,)
+HEADS = (
+    "num_heads", "n_heads", "nhead", "n_head", "heads", "num_attention_heads", "num_key_value_heads",
+    "num_key_value_groups", "head_dim", "head_size", "attention_head_size",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,32 +97,39 @@ def coupled_groups(model: nn.Module, example: Inputs, protected: frozenset[str] 
     try:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
-            graph = tp.DependencyGraph().build_dependency(model, example_inputs=example, verbose=False)
-            found = list(graph.get_all_groups(ignored_layers=[model.get_submodule(p) for p in sorted(protected)]))
+            graph = tp.DependencyGraph().build_dependency(
+                model, example_inputs=example, output_transform=tensors_in, verbose=False
+            )
+            found = list(graph.get_all_groups(ignored_layers=_no_roots(model, protected)))
     except (AssertionError, AttributeError, TypeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
         raise RuntimeError(str(error) or type(error).__name__) from error
     names = {module: name for name, module in model.named_modules()}
-    alone = _left_alone(model)
+    alone = {id(module) for module in _left_alone(model)}
     kept = [g for g in found if not _touches(g, alone)]
     made = [CoupledGroup(names[g[0].dep.target.module], _places(g), g) for g in kept]
     return [group for group in made if group.nodes > 1]
 
 
-def _left_alone(model: nn.Module) -> set[int]:
-    """The ids of modules that no cut may touch."""
+def _no_roots(model: nn.Module, protected: frozenset[str]) -> list[nn.Module]:
+    """Layers from which no group need be sought: some of those that stay would send torch-pruning round in circles."""
+    return [*(model.get_submodule(p) for p in sorted(protected)), *_left_alone(model)]
+
+
+def _left_alone(model: nn.Module) -> list[nn.Module]:
+    """The modules that no cut may touch."""
     twice = tied(model)
-    alone: set[int] = set()
+    alone: list[nn.Module] = []
     for module in model.modules():
-        if any(id(p) in twice for p in module.parameters(recurse=False)) or isinstance(module, NORMS):
-            alone.add(id(module))
+        if any(id(p) in twice for p in module.parameters(recurse=False)) or isinstance(
+            module, nn.GroupNorm | nn.RNNBase
+        ):
+            alone.append(module)
         if isinstance(module, CONVOLUTIONS) and module.groups not in (1, module.in_channels):
-            alone.add(id(module))
-        if isinstance(module, nn.RNNBase):
-            alone.add(id(module))
+            alone.append(module)
         if isinstance(module, nn.MultiheadAttention) or any(
             isinstance(getattr(module, name, None), int) for name in HEADS
         ):
-            alone.update(id(child) for child in (module, *module.children()))
+            alone.extend((module, *module.children()))
     return alone
 
 

@@ -127,11 +127,17 @@ def gpt2_classifier(folder: Path) -> Path:
     return gpt2(folder, "AutoModelForSequenceClassification", **named(MOODS))
 
 
-def llama(folder: Path) -> Path:
+def llama(folder: Path, **more: object) -> Path:
     from transformers import LlamaConfig
 
-    config = LlamaConfig(**SMALL, vocab_size=len(WORDS), max_position_embeddings=32, bos_token_id=2, eos_token_id=3)
+    sizes = {**SMALL, "vocab_size": len(WORDS), "max_position_embeddings": 32}
+    config = LlamaConfig(**sizes, bos_token_id=2, eos_token_id=3, **more)
     return saved(folder, "AutoModelForCausalLM", config, word_tokenizer(eos_token="[SEP]", pad_token="[PAD]"))
+
+
+def llama_grouped(folder: Path) -> Path:
+    """Two heads of queries share one of keys, as in large models."""
+    return llama(folder, num_key_value_heads=1)
 
 
 def opt(folder: Path) -> Path:
@@ -154,6 +160,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Path]]] = {
     "gpt2": (gpt2, _csv),
     "gpt2_classifier": (gpt2_classifier, _csv),
     "llama": (llama, _csv),
+    "llama_grouped": (llama_grouped, _csv),
     "opt": (opt, _csv),
 }
 

@@ -44,7 +44,7 @@ def test_it_is_what_was_saved(model: str, loaded: Callable[[str], Workload]) -> 
     assert workload.dtype == "float32"
     assert set(workload.about) == {"title", "what", "data", "licence", "trained"}
     writes = workload.task.name == "language_modelling"
-    assert writes == (model in ("gpt2", "llama", "opt"))
+    assert writes == (model in ("gpt2", "llama", "llama_grouped", "opt"))
     assert workload.classes == (() if writes else tuple(COLOURS) if model in ("vit", "resnet") else tuple(MOODS))
     inputs, targets = workload.test
     with torch.no_grad():
@@ -89,8 +89,20 @@ def test_every_form_applies_or_says_why_not(
         return
     assert "\n" not in said
     assert " must " in said
-    # GPT-2's layers are of transformers' own kind, Conv1D, and llama's heads are not recognised
-    assert model in ("gpt2", "gpt2_classifier", "llama")
+    assert model in ("gpt2", "gpt2_classifier")  # whose layers are of transformers' own kind, Conv1D
+
+
+@pytest.mark.parametrize("model", ["llama", "llama_grouped"])
+def test_a_writers_feed_forward_parts_narrow_and_its_heads_stay(model: str, loaded: Callable[[str], Workload]) -> None:
+    workload = loaded(model)
+    variant = Recipe.parse('[["node_pruning", {"amount": 0.5}]]').apply(workload, device="cpu")
+    changed = {
+        name: tensor.shape[0]
+        for (name, tensor), old in zip(variant.named_parameters(), workload.model().parameters(), strict=True)
+        if tensor.shape != old.shape
+    }
+    kinds = {name.rsplit(".", 2)[1]: rows for name, rows in changed.items()}
+    assert kinds == {"gate_proj": 16, "up_proj": 16, "down_proj": 16}
 
 
 def test_a_language_models_inputs_and_targets(loaded: Callable[[str], Workload]) -> None:
