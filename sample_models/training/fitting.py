@@ -6,8 +6,8 @@ import copy
 import json
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -28,6 +28,7 @@ class Plan:
     optimizer    "sgd" with Nesterov's momentum, "plain_sgd" or "adamw"
     smoothing    of the labels
     averaging    how much of the averaged weights stays at each step; 0 takes the weights as they are
+    clipping     the norm that a step's gradient is scaled down to; 0 takes it as it is
     """
 
     epochs: int
@@ -38,6 +39,7 @@ class Plan:
     optimizer: str = "sgd"
     smoothing: float = 0.0
     averaging: float = 0.0
+    clipping: float = 0.0
 
 
 def accuracy(net: nn.Module, split: Split, batch: int = 1000) -> float:
@@ -51,17 +53,26 @@ def accuracy(net: nn.Module, split: Split, batch: int = 1000) -> float:
     return hits / len(split[1])
 
 
+def at_random(targets: Tensor, size: int) -> Iterable[Tensor]:
+    """The examples of each batch, drawn anew."""
+    return torch.randperm(len(targets)).split(size)
+
+
 @dataclass(frozen=True)
 class Goal:
     """What is trained for: a loss, and the score on validation by which an epoch is chosen.
 
-    score     (net, split) -> higher is better
+    score     (net, split) -> a number
     name      the score's, in the log
+    lower     whether a lower score is the better one
+    batches   (targets, size) -> the examples of each batch, asked once an epoch
     """
 
     loss: Callable[..., Tensor]
     score: Callable[[nn.Module, Split], float]
     name: str
+    lower: bool = False
+    batches: Callable[[Tensor, int], Iterable[Tensor]] = at_random
 
 
 CLASSES = Goal(F.cross_entropy, accuracy, "accuracy")
@@ -80,35 +91,52 @@ def fit(
     """
     (x, y), validation = parts
     loss_of = partial(goal.loss, label_smoothing=plan.smoothing) if plan.smoothing else goal.loss
-    steps = -(-len(y) // plan.batch_size)
-    optimizer = _optimizer(net, plan)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, plan.learning_rate, epochs=plan.epochs, steps_per_epoch=steps, pct_start=0.25
-    )
-    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging)) if plan.averaging else None
-    scored = net if mean is None else mean.module
+    cycle = _Cycle(net, plan, -(-len(y) // plan.batch_size))
     curve: list[dict[str, float]] = []
     best, best_state = -float("inf"), copy.deepcopy(net.state_dict())
     for epoch in range(1, plan.epochs + 1):
         net.train()
         total, began = 0.0, time.perf_counter()
-        for chosen in torch.randperm(len(y)).split(plan.batch_size):
+        for chosen in goal.batches(y, plan.batch_size):
             batch = x[chosen] if augment is None else augment(x[chosen])
             loss = loss_of(net(batch), y[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            if mean is not None:
-                mean.update_parameters(net)
+            cycle.step(loss)
             total += loss.item() * len(chosen)
-        score = goal.score(scored, validation)
+        score = goal.score(cycle.scored, validation)
         curve.append({"epoch": epoch, "loss": round(total / len(y), 5), f"validation_{goal.name}": round(score, 5)})
         print(curve[-1], f"{time.perf_counter() - began:.1f} s", flush=True)
-        if score > best:
-            best, best_state = score, copy.deepcopy(scored.state_dict())
+        if (rank := -score if goal.lower else score) > best:
+            best, best_state = rank, copy.deepcopy(cycle.scored.state_dict())
     net.load_state_dict(best_state)
     return net.eval(), curve
+
+
+class _Cycle:
+    """One cycle of the learning rate, step by step.
+
+    scored    the net whose score counts: with averaged weights, where the plan asks for them
+    """
+
+    def __init__(self, net: nn.Module, plan: Plan, steps_per_epoch: int) -> None:
+        self.net, self.plan = net, plan
+        self.optimizer = _optimizer(net, plan)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, plan.learning_rate, epochs=plan.epochs, steps_per_epoch=steps_per_epoch, pct_start=0.25
+        )
+        averaged = get_ema_multi_avg_fn(plan.averaging)
+        self.mean = AveragedModel(net, multi_avg_fn=averaged) if plan.averaging else None
+        self.scored: nn.Module = net if self.mean is None else self.mean.module
+
+    def step(self, loss: Tensor) -> None:
+        """Down the gradient of a batch's loss."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.plan.clipping:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.plan.clipping)
+        self.optimizer.step()
+        self.schedule.step()
+        if self.mean is not None:
+            self.mean.update_parameters(self.net)
 
 
 def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
@@ -129,12 +157,14 @@ class Lesson:
     build    makes the untrained net
     parts    train and validation
     data     where they come from, in words
+    facts    what else a reader of the log should know
     """
 
     name: str
     build: Callable[[], nn.Module]
     parts: tuple[Split, Split]
     data: str
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def produce(
@@ -147,7 +177,8 @@ def produce(
     facts = {
         "data": lesson.data,
         "examples": {"train": len(train[1]), "validation": len(validation[1])},
-        "chosen_by": f"validation {goal.name}",
+        **lesson.facts,
+        "chosen_by": f"validation {goal.name.replace('_', ' ')}",
         f"validation_{goal.name}": goal.score(net, validation),
         "curve": curve,
     }
