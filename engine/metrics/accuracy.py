@@ -9,12 +9,13 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from engine.examples import Split, batches_of, count, main_tensor, placed, run
+from engine.examples import Split, batches_of, count, main_tensor, placed, run, take
 from engine.method import Channel
 from engine.metrics.record import Estimate, in_eval_mode
 from engine.task import Score, Task
 
 BATCH = 256
+ELEMENTS = 2**24  # of an answer held at once: a language model says one number for each word that it knows
 RESAMPLES = 1000
 
 
@@ -36,7 +37,7 @@ def all_terms(
     takers = [task.terms, *(other.terms for other in task.others)]
     parts: list[list[Tensor]] = [[] for _ in takers]
     with in_eval_mode(model), torch.inference_mode():
-        for inputs, targets in batches_of(split, BATCH):
+        for inputs, targets in batches_of(split, _batch(model, split, device)):
             line.check()
             outputs = _on_cpu(run(model, placed(inputs, device)))
             broken = main_tensor(outputs).reshape(count(targets), -1).isnan().any(1)
@@ -48,6 +49,12 @@ def all_terms(
             known = float(task.finish(so_far.sum(0)))
             line.report({"examples": len(so_far), "of": count(split[1]), "accuracy": known})
     return [torch.cat(found) for found in parts]
+
+
+def _batch(model: nn.Module, split: Split, device: torch.device) -> int:
+    """How many examples are scored at once."""
+    size = main_tensor(run(model, placed(take(split[0], slice(1)), device))).numel()
+    return max(1, min(BATCH, ELEMENTS // max(1, size)))
 
 
 def _on_cpu(outputs: Any) -> Any:

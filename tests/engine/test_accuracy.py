@@ -154,3 +154,15 @@ def test_partial_scores_are_reported_and_a_wish_to_stop_is_heard() -> None:
     with pytest.raises(Cancelled):
         score_terms(model, workload.task, pictures, CPU, Listening(stop_after=1))
     assert modes(model) == before
+
+
+def test_large_answers_are_scored_few_at_a_time_with_the_same_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload, sizes = tiny("tied"), []
+    model = workload.model()
+    whole = score_terms(model, workload.task, workload.test, torch.device("cpu"))
+    model.register_forward_hook(lambda net, given, answer: sizes.append(len(answer)))
+    one = model(workload.test[0][:1]).numel()
+    monkeypatch.setattr("engine.metrics.accuracy.ELEMENTS", 3 * one)
+    few = score_terms(model, workload.task, workload.test, torch.device("cpu"))
+    assert max(sizes) == 3
+    assert torch.allclose(few, whole, rtol=1e-6)

@@ -27,7 +27,7 @@ class Counts(nn.Module):
 
 def writer(net: nn.Module | None = None, **more: object) -> Workload:
     x = torch.randint(SIGNS, (6, LENGTH), generator=torch.Generator().manual_seed(0))
-    held = {part: (x, x) for part in ("train", "validation", "test")}
+    held = dict.fromkeys(("train", "validation", "test"), (x, x))
     facts = {"decode": lambda codes: " ".join(map(str, codes.tolist()))} | more
     return Workload("writer", net or Counts(), language_modelling(), **held, **facts)
 
