@@ -16,6 +16,7 @@ from torch import nn
 from engine.catalogue import source_of
 from engine.errors import InvalidInput, unknown
 from engine.examples import Inputs, count, placed, take
+from engine.fingerprint import content_of
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context
 from engine.metrics.accuracy import all_terms, score_figures
@@ -25,7 +26,7 @@ from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, 
 from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike, check_runs, run_or_name
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
-from engine.workload import Workload, content_of
+from engine.workload import Workload
 
 Build = Callable[[], nn.Module]
 Get = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TypeAlias, cast
@@ -15,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput, SecateurError, first_line, shown_text, unknown
-from engine.examples import Data, Inputs, count, dtype_name, named, read_split, take
+from engine.examples import Data, Inputs, count, dtype_name, read_split, take
+from engine.fingerprint import fingerprint_of
 from engine.task import TASKS, Task
 
 Decode: TypeAlias = Callable[[Tensor], str]
@@ -107,17 +106,9 @@ class Workload:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights, the data, the task and the source of the network's classes."""
-        digest = hashlib.sha256(self.task.name.encode())
-        _feed_model(digest, self._original)
-        for part in (self.train, self.validation, self.test):
-            for side in part:
-                for key, tensor in named(side).items():
-                    digest.update(key.encode())
-                    _feed(digest, tensor)
-        for source in _task_sources(self.task):
-            digest.update(source.encode())
-        return digest.hexdigest()[:16]
+        """A hash of the network, the data, the task, and the source of their code."""
+        splits = self.train, self.validation, self.test
+        return fingerprint_of(self._original, splits, self.task)
 
     @staticmethod
     def from_reference(reference: str) -> Workload:
@@ -163,52 +154,3 @@ def _known_task(name: str) -> Task:
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     return TASKS[name]
-
-
-def content_of(model: nn.Module) -> str:
-    """A hash of a model's weights, settings and the source of its classes."""
-    digest = hashlib.sha256()
-    _feed_model(digest, model)
-    for name, module in model.named_modules():
-        digest.update(f"{name} {type(module).__qualname__} {module.extra_repr()}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _feed_model(digest: hashlib._Hash, model: nn.Module) -> None:
-    for key, value in model.state_dict().items():
-        digest.update(key.encode())
-        if isinstance(value, Tensor):
-            _feed(digest, value)
-    for source in sorted(_sources(model)):
-        digest.update(source.encode())
-
-
-def _feed(digest: hashlib._Hash, tensor: Tensor) -> None:
-    plain = tensor.detach().cpu().contiguous()
-    digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
-    digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
-
-
-def _sources(model: nn.Module) -> set[str]:
-    found = set()
-    for kind in {type(module) for module in model.modules()}:
-        if kind.__module__.partition(".")[0] == "torch":
-            continue
-        try:
-            found.add(inspect.getsource(kind))
-        except (OSError, TypeError):  # typed at a prompt: no source to read
-            found.add(kind.__qualname__)
-    return found
-
-
-def _task_sources(task: Task) -> list[str]:
-    """The source texts of a task of one's own, so that another loss or score is another workload."""
-    if TASKS.get(task.name) == task:
-        return []
-    found = []
-    for function in (task.loss, task.terms, task.finish, task.chance):
-        try:
-            found.append(inspect.getsource(function))
-        except (OSError, TypeError):
-            found.append(getattr(function, "__qualname__", ""))
-    return found

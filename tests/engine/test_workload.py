@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
-from engine import InvalidInput, Task, UnknownName, Workload
+from engine import InvalidInput, Score, Task, UnknownName, Workload
 from tests.states import bits, contents
 from tests.tiny import TEST, TRAIN, VALIDATION, linear_net, settled, tiny
 
@@ -69,6 +72,48 @@ def test_a_change_is_another_fingerprint(change: str) -> None:
 
 def test_the_source_of_the_networks_classes_is_in_the_fingerprint() -> None:
     assert made(Doubling()).fingerprint != made(Tripling()).fingerprint
+
+
+class Tilted(nn.Module):
+    """What it does hangs on a plain attribute, on one of an object, and on a buffer that is not saved."""
+
+    def __init__(self, tilt: float = 1.0, inner: float = 1.0, buffer: float = 1.0) -> None:
+        super().__init__()
+        self.tilt, self.settings = tilt, SimpleNamespace(inner=inner)
+        self.register_buffer("kept", torch.tensor(buffer), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.tilt * self.settings.inner * self.kept
+
+
+def judged(limit: float = 0.5, offset: float = 0.0, **names: object) -> Task:
+    """A task whose score hangs on the variables around it."""
+
+    def terms(outputs: Tensor, targets: Tensor, shift: float = offset) -> Tensor:
+        return ((outputs[:, 0] > limit) == (targets > shift)).double()[:, None]
+
+    return Task("judged", F.cross_entropy, terms, lambda sums: sums[..., 0], **names)
+
+
+DIFFER = {
+    "activation": [made(nn.Sequential(layer)) for layer in (nn.ReLU(), nn.Sigmoid(), nn.Softplus(2.0), nn.Softplus())],
+    "attributes": [made(Tilted()), made(Tilted(2.0)), made(Tilted(inner=2.0)), made(Tilted(buffer=2.0))],
+    "padding": [made(settled(lambda p=p: nn.Conv1d(3, 1, 1, padding=p), X[:, :, None])) for p in (0, 1)],
+    "score": [made(task=task) for task in (judged(), judged(0.6), judged(offset=1.0), judged(unit="points"))],
+    "names": [made(task=judged(figure=name)) for name in ("a", "b")],
+    "others": [made(task=judged(others=(Score(name, judged().terms, judged().finish, "x"),))) for name in "ab"],
+}
+
+
+@pytest.mark.parametrize("kind", DIFFER)
+def test_what_calculates_differently_has_another_fingerprint(kind: str) -> None:
+    prints = [workload.fingerprint for workload in DIFFER[kind]]
+    assert len(set(prints)) == len(prints)
+
+
+def test_equal_settings_have_equal_fingerprints() -> None:
+    assert made(Tilted()).fingerprint == made(Tilted()).fingerprint
+    assert made(task=judged()).fingerprint == made(task=judged()).fingerprint
 
 
 @pytest.mark.parametrize("data", [TensorDataset(X, Y), Labelled()], ids=["tensors", "numbers"])
