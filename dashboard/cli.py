@@ -71,7 +71,8 @@ def _hub(name: str | None, data: str | None) -> str:
 
 
 def _models(options: argparse.Namespace) -> int:
-    names = [*models.bring(_told(options)).values(), *models.available()]
+    own = models.bring([*_told(options), *models.settings().workloads])
+    names = [*own.values(), *(name for name in models.available() if name not in own)]
     found = [_describe_model(name) for name in names]
     if options.json:
         print(json.dumps({"models": found}))
@@ -88,6 +89,7 @@ def _describe_model(name: str) -> dict[str, object]:
         measured = Measurer(workload, protocol=protocol, store=store).measure(None)
     figures = measured.original
     return {
+        **workload.about,
         "name": workload.name,
         "task": workload.task.name,
         "score": workload.task.scores,
@@ -99,7 +101,6 @@ def _describe_model(name: str) -> dict[str, object]:
         "size_bytes": figures.size_bytes.value,
         "multiply_adds": figures.multiply_adds.value,
         "classes": list(workload.classes),
-        **workload.about,
         "protocol": measured.protocol.to_dict(),
     }
 

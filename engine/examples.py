@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, first_line
 Inputs: TypeAlias = "Tensor | tuple[Tensor, ...] | dict[str, Tensor]"
 Split: TypeAlias = "tuple[Inputs, Inputs]"
 Data: TypeAlias = "Split | Dataset[Any] | DataLoader[Any]"
+MOST_BYTES = 8 * 2**30  # of a DataLoader's batches
 PAIR = "the {part} split must be a pair (inputs, targets), a Dataset or a DataLoader of such pairs, got {got}"
 
 
@@ -42,8 +43,8 @@ def count(inputs: Inputs) -> int:
 
 
 def take(inputs: Inputs, chosen: Tensor | slice) -> Inputs:
-    """Some of the examples: an index along the first axis."""
-    return each(inputs, lambda tensor: tensor[chosen])
+    """Some of the examples, copied: an index along the first axis."""
+    return each(inputs, lambda tensor: tensor[chosen].clone() if isinstance(chosen, slice) else tensor[chosen])
 
 
 def placed(inputs: Inputs, device: torch.device | str) -> Inputs:
@@ -64,7 +65,12 @@ def batches_of(split: Split, size: int) -> Iterator[Split]:
 
 
 def run(model: nn.Module, inputs: Inputs) -> Any:
-    """What the model gives for a batch: inputs by place are its arguments, inputs by name its keywords."""
+    """What the model gives for a batch, which stays as it is even where the model writes into what it is given."""
+    return call(model, each(inputs, Tensor.clone))
+
+
+def call(model: nn.Module, inputs: Inputs) -> Any:
+    """The forward pass alone: inputs by place are the model's arguments, inputs by name its keywords."""
     if isinstance(inputs, Tensor):
         return model(inputs)
     return model(**inputs) if isinstance(inputs, dict) else model(*inputs)
@@ -95,8 +101,11 @@ def tensors_in(outputs: object) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors_in(part)]
 
 
-def read_split(data: Data, part: str) -> Split:
+def read_split(data: Data, part: str, wide: torch.dtype = torch.float32) -> Split:
     """A split as a pair of (groups of) tensors; a Dataset is read once in its order, a DataLoader in that of seed 0.
+
+    wide    what Python's and NumPy's double precision becomes, which nobody asked for; a tensor's dtype was somebody's
+            choice
 
     Raises InvalidInput where it is not such a pair, is empty, or its inputs and targets differ in number.
     """
@@ -107,7 +116,10 @@ def read_split(data: Data, part: str) -> Split:
         pair = {name: value for name, value in pair.items() if name != "labels"}, pair["labels"]
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise InvalidInput(PAIR, part=part, got=type(pair).__name__)
-    inputs, targets = _tensors(pair[0], part), _tensors(pair[1], part)
+    source = data.dataset if isinstance(data, DataLoader) else data
+    collected = isinstance(source, Dataset) and not _gives_tensors(source)
+    sides = (_tensors(side, part, wide) for side in pair)
+    inputs, targets = (each(side, lambda t: _narrowed(t, wide)) if collected else side for side in sides)
     sizes = {len(tensor) for side in (inputs, targets) for tensor in named(side).values() if tensor.dim()}
     if len(sizes) != 1 or 0 in sizes:
         key = "the {part} split must hold as many targets as inputs and at least one, got {inputs} and {targets}"
@@ -119,17 +131,52 @@ def _size(side: Inputs) -> str:
     return " and ".join(str(tuple(tensor.shape)[:1]).strip("(),") or "a scalar" for tensor in named(side).values())
 
 
+def _gives_tensors(data: Dataset[Any]) -> bool:
+    """Whether the examples of a Dataset are tensors already, and not numbers or arrays."""
+    try:
+        row = data[0]
+    except Exception:  # it has no order: what it gives is taken as it comes
+        return True
+    inputs = row[0] if isinstance(row, tuple | list) else next(iter(row.values()), None) if row else None
+    parts = inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple) else [inputs]
+    return any(isinstance(part, Tensor) for part in parts)
+
+
+def _narrowed(tensor: Tensor, wide: torch.dtype) -> Tensor:
+    return tensor.to(wide) if tensor.dtype == torch.float64 else tensor
+
+
 def _collected(data: Data, part: str) -> object:
     try:
         if isinstance(data, DataLoader):
-            return _joined(list(data) or [(torch.empty(0), torch.empty(0))])
+            return _joined(list(_bounded(data, part)) or [(torch.empty(0), torch.empty(0))])
         if isinstance(data, Dataset):
             rows = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
             return default_collate(rows) if rows else (torch.empty(0), torch.empty(0))
-    except (TypeError, RuntimeError, ValueError, IndexError, KeyError, AttributeError) as error:
+    except InvalidInput:
+        raise
+    except Exception as error:  # somebody else's code: whatever it raises is one sentence here
         kind, why = type(data).__name__, first_line(error)
         raise InvalidInput(PAIR + " that cannot be read: {why}", part=part, got=kind, why=why) from error
     return data
+
+
+def _bounded(loader: DataLoader[Any], part: str) -> Iterator[Any]:
+    """The batches of a loader, which may have no end."""
+    held = 0
+    for batch in loader:
+        held += _bytes(batch)
+        if held > MOST_BYTES:
+            key = "the {part} split must end and fit in {most} GiB, got more from its DataLoader: take a part of it"
+            raise InvalidInput(key, part=part, most=MOST_BYTES // 2**30)
+        yield batch
+
+
+def _bytes(batch: Any) -> int:
+    if isinstance(batch, Tensor | np.ndarray):
+        return int(batch.nbytes)
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
+    return 64 + sum(map(_bytes, parts))
 
 
 def _joined(batches: list[Any]) -> Any:
@@ -141,18 +188,19 @@ def _joined(batches: list[Any]) -> Any:
     return torch.cat([torch.as_tensor(batch) for batch in batches])
 
 
-def _tensors(side: object, part: str) -> Inputs:
+def _tensors(side: object, part: str, wide: torch.dtype) -> Inputs:
     if isinstance(side, Mapping):
-        return {str(name): _tensor(value, part) for name, value in side.items()}
+        return {str(name): _tensor(value, part, wide) for name, value in side.items()}
     if isinstance(side, tuple) or (isinstance(side, list) and side and isinstance(side[0], Tensor | np.ndarray)):
-        return tuple(_tensor(value, part) for value in cast("tuple[object, ...]", side))
-    return _tensor(side, part)
+        return tuple(_tensor(value, part, wide) for value in cast("tuple[object, ...]", side))
+    return _tensor(side, part, wide)
 
 
-def _tensor(value: object, part: str) -> Tensor:
+def _tensor(value: Any, part: str, wide: torch.dtype) -> Tensor:
+    if hasattr(value, "to_numpy"):  # a table of pandas'
+        value = value.to_numpy()
     try:
         made = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidInput(PAIR + ": {why}", part=part, got=type(value).__name__, why=first_line(error)) from error
-    # NumPy calculates in double precision where nobody asked for it; a tensor's dtype was somebody's choice
-    return made.float() if made.dtype == torch.float64 and not isinstance(value, Tensor) else made
+    return made if isinstance(value, Tensor) else _narrowed(made, wide)

@@ -24,7 +24,7 @@ from engine.metrics.compute import multiply_adds
 from engine.metrics.latency import time_pair
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
-from engine.recipe import Recipe, RecipeLike, check_runs, run_or_name
+from engine.recipe import Recipe, RecipeLike, check_classes, check_runs, run_or_name
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
@@ -73,6 +73,7 @@ class Measurer:
     def context(self) -> Context:
         """What recipes are applied in."""
         base = Context.of(self.workload, pick_device(self.protocol.device), self.protocol.seed)
+        check_classes(self.workload, base)
         return replace(base, channel=_Follow(self))
 
     def measure(self, recipe: RecipeLike) -> Measured:
@@ -90,9 +91,11 @@ class Measurer:
 
     def measure_model(self, model: nn.Module) -> Measured:
         """Every figure of a variant that was made elsewhere, beside the original. Raises as `measure` does."""
+        if not isinstance(model, nn.Module):
+            raise InvalidInput("a variant must be a torch.nn.Module, got {kind}", kind=type(model).__name__)
         own = copy.deepcopy(model).to(self.protocol.device).eval()
         with torch_threads(self.protocol.threads):
-            check_runs(own, self.context)
+            check_runs(own, self.context, by_recipe=False)
             return self._gather(Variant(content_of(own)), lambda: own, self._keep)
 
     def lookup(self, recipe: RecipeLike) -> Measured | None:
@@ -117,7 +120,7 @@ class Measurer:
                 side[f"latency_ms{end}"], side[f"latency_p90_ms{end}"] = times["median"], times["p90"]
             ratio[batch] = _estimates(record["ratio"])["median"]
         protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
-        chance = self.workload.task.chance(self.workload.test[1])
+        chance = self.workload.chance
         sides = Measurement(original), Measurement(changed)
         made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
         figure = self.workload.task.figure

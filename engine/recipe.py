@@ -22,7 +22,6 @@ from engine.workload import Workload
 T = TypeVar("T")
 MOST_STEPS = 32
 FAULTS = (RuntimeError, AttributeError, TypeError, ValueError)  # of a model that is edited
-RUN_FAULTS = (*FAULTS, LookupError, AssertionError)  # of one that is only run: no method's own mistake can hide here
 RecipeLike: TypeAlias = "Recipe | str | Iterable[object] | None"
 
 
@@ -178,19 +177,41 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
     return model
 
 
-def check_runs(model: nn.Module, context: Context) -> None:
-    """Raise BrokenVariant where the model does not run, or gives another shape than the original."""
+def check_runs(model: nn.Module, context: Context, by_recipe: bool = True) -> None:
+    """Raise BrokenVariant where the model does not run, or gives another shape than the original.
+
+    by_recipe    whether a recipe made it, and not somebody elsewhere
+    """
     example = placed(take(context.train[0], slice(2)), context.device)
     try:
         with torch.inference_mode():
             wanted = main_tensor(run(context.original, example)).shape
             got = main_tensor(run(model, example)).shape
-    except RUN_FAULTS as error:
-        raise BrokenVariant("the recipe must leave a model that runs, got: {why}", why=first_line(error)) from error
+    except (torch.OutOfMemoryError, SecateurError):
+        raise
+    except Exception as error:  # the model's own code: whatever it raises is one sentence here
+        runs = "the recipe must leave a model that runs" if by_recipe else "the variant must run"
+        raise BrokenVariant(runs + ", got: {why}", why=first_line(error)) from error
     if wanted != got:
+        who = "the recipe" if by_recipe else "the variant"
         raise BrokenVariant(
-            "the recipe must keep the outputs' shape {wanted}, got {got}", wanted=tuple(wanted), got=tuple(got)
+            "{who} must keep the outputs' shape {wanted}, got {got}", who=who, wanted=tuple(wanted), got=tuple(got)
         )
+
+
+def check_classes(workload: Workload, context: Context) -> None:
+    """Raise InvalidInput where the names of the classes are not one for each output."""
+    if not (workload.classes and workload.task.counts_classes):
+        return
+
+    def width() -> int:
+        with torch.inference_mode():
+            answer = run(context.original, placed(take(context.train[0], slice(1)), context.device))
+        return main_tensor(answer).shape[-1]
+
+    if (outputs := run_or_name(width)) != len(workload.classes):
+        key = "classes of {name} must name each of the model's {width} outputs, got {got} names"
+        raise InvalidInput(key, name=workload.name, width=outputs, got=len(workload.classes))
 
 
 def run_or_name(work: Callable[[], T]) -> T:
@@ -199,6 +220,6 @@ def run_or_name(work: Callable[[], T]) -> T:
         return work()
     except (torch.OutOfMemoryError, SecateurError):
         raise
-    except RUN_FAULTS as error:
+    except Exception as error:
         key = "the model must run on any batch and give one tensor, got: {why}"
         raise BrokenVariant(key, why=first_line(error)) from error

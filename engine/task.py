@@ -18,10 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.examples import main_tensor
+from engine.errors import InvalidInput
+from engine.examples import Inputs, dtype_name, main_tensor
 
 Terms = Callable[[Any, Any], Tensor]
 Finish = Callable[[Tensor], Tensor]
+TAKEN = frozenset({"parameters", "nonzero", "structural", "size_bytes", "multiply_adds", "signature", "examples"})
+AXES = {"classification": 1, "language_modelling": 2}  # of the targets
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,37 @@ class Task:
     others: tuple[Score, ...] = ()
     class_axis: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in self.figures:
+            if not isinstance(name, str) or name in TAKEN or name.startswith("latency"):
+                key = "a score's name must be a text that no other figure has, got {got}: call it otherwise"
+                raise InvalidInput(key, got=repr(name)[:60])
+
+    def read(self, targets: Inputs, part: str) -> Inputs:
+        """Targets as the loss takes them; those of a task of one's own stay as they are.
+
+        Raises InvalidInput where a class or token is no whole number, or there are too many axes.
+        """
+        axes = AXES.get(self.name) if self.counts_classes else None
+        if axes is None or not isinstance(targets, Tensor):
+            return targets
+        flat = targets.reshape(-1) if axes == 1 and targets.numel() == len(targets) else targets
+        whole = not flat.is_complex() and (not flat.is_floating_point() or bool((flat == flat.round()).all()))
+        if flat.dim() != axes or not whole:
+            shape = "(n,)" if axes == 1 else "(n, length)"
+            key = "the {part} targets must be whole numbers {shape}, got {dtype} {got}: number the classes from 0"
+            raise InvalidInput(key, part=part, shape=shape, dtype=dtype_name(targets.dtype), got=tuple(targets.shape))
+        return flat.long()
+
     @property
     def figures(self) -> tuple[str, ...]:
         """The names of all its scores in a record, its own first."""
         return (self.figure, *(other.name for other in self.others))
+
+    @property
+    def counts_classes(self) -> bool:
+        """Whether targets are numbers of classes or tokens, as the tasks here have them."""
+        return self.loss in (_class_loss, _token_loss)
 
     @property
     def proportion(self) -> bool:
@@ -122,7 +152,8 @@ def _squares(outputs: object, targets: Tensor) -> Tensor:
 
 def _r_squared(sums: Tensor) -> Tensor:
     errors, squares, n, totals = sums[..., 0], sums[..., 1], sums[..., 2], sums[..., 3:]
-    return 1 - errors / (squares - totals.square().sum(-1) / n).clamp_min(1e-300)
+    spread = squares - totals.square().sum(-1) / n
+    return torch.where(spread > squares * 1e-12, 1 - errors / spread, torch.nan)  # all targets alike: there is none
 
 
 def _majority(targets: Tensor) -> float:

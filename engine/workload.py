@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, lru_cache
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache, partial
 from typing import TypeAlias, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -13,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput, SecateurError, first_line, shown_text, unknown
-from engine.examples import Data, Inputs, count, dtype_name, read_split, take
+from engine.examples import Data, Inputs, Split, count, dtype_name, read_split, take
 from engine.fingerprint import fingerprint_of
 from engine.task import TASKS, Task
 
 Decode: TypeAlias = Callable[[Tensor], str]
 KEPT_WORKLOADS = 16  # with their data, to which all that is measured of them goes back
 FACTS = ("classes", "hints", "about", "decode")
+NAME = re.compile(r"[\w][\w. -]{0,99}")  # a ":" or "~" would make a reference or an upload of it
 
 
 class Workload:
@@ -48,28 +51,30 @@ class Workload:
         test: Data,
         **facts: object,
     ) -> None:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            key = "a workload's name must be a word of letters, digits, dots, - and _, got {got}"
+            raise InvalidInput(key, got=shown_text(repr(name)))
         self.name = name
         self.task = task if isinstance(task, Task) else _known_task(task)
-        self.train = read_split(train, "train")
-        self.validation = read_split(validation, "validation")
-        self.test = read_split(test, "test")
-        self.classes: tuple[str, ...] = tuple(cast("Sequence[str]", facts.pop("classes", ())))
-        self.hints: dict[str, object] = dict(cast("Mapping[str, object]", facts.pop("hints", {})))
-        self.about: dict[str, str] = dict(cast("Mapping[str, str]", facts.pop("about", {})))
-        self.decode: Decode | None = cast("Decode | None", facts.pop("decode", None))
+        wide = isinstance(network, nn.Module) and _dtype(network) == torch.float64
+        read = partial(_read, self.task, torch.float64 if wide else torch.float32)
+        self.train, self.validation, self.test = (
+            read(train, "train"),
+            read(validation, "validation"),
+            read(test, "test"),
+        )
+        self.classes, self.hints, self.about, self.decode = _facts(facts)
         self.reference: str | None = None
         self._network = network
-        if facts:
-            raise unknown("an argument of Workload", next(iter(facts)), FACTS)
 
     def with_own(self, network: nn.Module | None = None, test: Data | None = None) -> Workload:
         """The same with another network or test split; it has no reference of its own yet."""
         made = copy.copy(self)
         made.about, made.hints, made.reference = dict(self.about), dict(self.hints), None
-        for cached in ("_original", "fingerprint"):
+        for cached in ("_original", "chance", "fingerprint"):
             made.__dict__.pop(cached, None)
         made._network = self._network if network is None else network
-        made.test = self.test if test is None else read_split(test, "test")
+        made.test = self.test if test is None else _read(self.task, torch.float32, test, "test")
         return made
 
     def model(self) -> nn.Module:
@@ -80,19 +85,23 @@ class Workload:
     def _original(self) -> nn.Module:
         # an untrained net draws random weights before the trained ones are read
         with torch.random.fork_rng(devices=[]):
-            built = self._network if isinstance(self._network, nn.Module) else self._network()
+            built = self._network if isinstance(self._network, nn.Module) else self._built()
         if not isinstance(built, nn.Module):
             raise InvalidInput(
                 "the network of {name} must be a torch.nn.Module or a function without arguments that builds one, "
                 "got {kind}", name=self.name, kind=type(built).__name__,
             )  # fmt: skip
-        return copy.deepcopy(built).cpu().eval()
+        with _said_by("the network of {name} must be a module that can be copied", self.name):
+            return copy.deepcopy(built).cpu().eval()
+
+    def _built(self) -> object:
+        with _said_by("the network of {name} must be built by its function", self.name):
+            return cast("Callable[[], object]", self._network)()
 
     @property
     def dtype(self) -> str:
         """What the original calculates in: "float32", "bfloat16", ..."""
-        found = (p.dtype for p in self._original.parameters() if p.is_floating_point())
-        return dtype_name(next(found, torch.float32))
+        return dtype_name(_dtype(self._original))
 
     @property
     def example(self) -> Inputs:
@@ -103,6 +112,12 @@ class Workload:
     def splits(self) -> dict[str, int]:
         """How many examples each split holds."""
         return {part: count(getattr(self, part)[1]) for part in ("train", "validation", "test")}
+
+    @cached_property
+    def chance(self) -> float:
+        """What the best constant guess scores on test."""
+        with _said_by("the chance of {name} must be a number for its test targets", self.name):
+            return float(self.task.chance(self.test[1]))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -121,17 +136,10 @@ class Workload:
         key = "a workload's reference must be module:function, got {got!r}: {why}"
         try:
             builder = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
+        except (Exception, SystemExit) as error:  # a module of somebody else's: whatever it raises is one sentence here
             raise InvalidInput(key, got=shown_text(reference), why=first_line(error)) from error
-        try:
-            built = builder(**dict(parse_qsl(query)))
-        except SecateurError:
-            raise
-        except Exception as error:  # somebody else's code: whatever it raises is one sentence here
-            raise InvalidInput(
-                "{got} must build a workload, got {kind}: {why}",
-                got=shown_text(path), kind=type(error).__name__, why=first_line(error),
-            ) from error  # fmt: skip
+        with _said_by("{name} must build a workload", shown_text(path)):
+            built = builder(**dict(parse_qsl(query, errors="surrogateescape")))
         if not isinstance(built, Workload):
             raise InvalidInput("{got} must return a Workload, got {kind}", got=path, kind=type(built).__name__)
         built.reference = reference
@@ -146,7 +154,8 @@ def shared_workload(reference: str) -> Workload:
 
 def reference_to(function: str, **arguments: str) -> str:
     """The reference `module:function?name=text&...`; arguments that are empty are left out."""
-    query = urlencode({name: text for name, text in arguments.items() if text})
+    told = {name: text for name, text in arguments.items() if text}
+    query = urlencode(told, errors="surrogateescape")  # a file's name need not be text
     return f"{function}?{query}" if query else function
 
 
@@ -154,3 +163,44 @@ def _known_task(name: str) -> Task:
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     return TASKS[name]
+
+
+@contextmanager
+def _said_by(key: str, name: str) -> Iterator[None]:
+    """Whatever somebody else's code raises is one sentence here."""
+    try:
+        yield
+    except (SecateurError, torch.OutOfMemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        told = {"name": name, "kind": type(error).__name__, "why": first_line(error)}
+        raise InvalidInput(key + ", got {kind}: {why}", **told) from error
+
+
+def _dtype(network: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _read(task: Task, wide: torch.dtype, data: Data, part: str) -> Split:
+    inputs, targets = read_split(data, part, wide)
+    return inputs, task.read(targets, part)
+
+
+def _facts(facts: dict[str, object]) -> tuple[tuple[str, ...], dict[str, object], dict[str, str], Decode | None]:
+    """What else there is to know. Raises InvalidInput or UnknownName where it is of another kind."""
+    classes, hints, about = facts.pop("classes", ()), facts.pop("hints", {}), facts.pop("about", {})
+    decode = facts.pop("decode", None)
+    if facts:
+        raise unknown("an argument of Workload", next(iter(facts)), FACTS)
+    named = isinstance(classes, Sequence) and not isinstance(classes, str) and all(isinstance(c, str) for c in classes)
+    said = isinstance(about, Mapping) and all(isinstance(text, str) for pair in about.items() for text in pair)
+    for holds, fact, kind in (
+        (named, "classes", "a list of texts"),
+        (isinstance(hints, Mapping), "hints", "a mapping"),
+        (said, "about", "a mapping of texts to texts"),
+        (decode is None or callable(decode), "decode", "a function"),
+    ):
+        if not holds:
+            key = "{fact} of a workload must be {kind}, got something else"
+            raise InvalidInput(key, fact=fact, kind=kind)
+    return tuple(classes), dict(hints), dict(about), decode  # type: ignore[arg-type, call-overload, return-value]

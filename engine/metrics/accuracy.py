@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import MutableMapping
 from typing import Any
 
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from engine.errors import InvalidInput
 from engine.examples import Split, batches_of, count, main_tensor, placed, run, take
 from engine.method import Channel
 from engine.metrics.record import Estimate, in_eval_mode
@@ -40,6 +43,7 @@ def all_terms(
         for inputs, targets in batches_of(split, _batch(model, split, device)):
             line.check()
             outputs = _on_cpu(run(model, placed(inputs, device)))
+            _check_range(task, main_tensor(outputs), targets)
             broken = main_tensor(outputs).reshape(count(targets), -1).isnan().any(1)
             for terms, found in zip(takers, parts, strict=True):
                 added = terms(outputs, targets).double()
@@ -58,13 +62,29 @@ def _batch(model: nn.Module, split: Split, device: torch.device) -> int:
 
 
 def _on_cpu(outputs: Any) -> Any:
-    """Tensors wherever they stand in a model's answer, on the CPU, in single precision at least."""
+    """The same answer, its tensors on the CPU, in single precision at least."""
     if isinstance(outputs, Tensor):
         moved = outputs.cpu()
         return moved.float() if moved.is_floating_point() and moved.dtype != torch.float64 else moved
-    if isinstance(outputs, dict):
-        return {name: _on_cpu(part) for name, part in outputs.items()}
-    return tuple(map(_on_cpu, outputs)) if isinstance(outputs, tuple | list) else outputs
+    if isinstance(outputs, MutableMapping):
+        made = copy.copy(outputs)  # one of a kind of its own keeps its kind, and so its attributes
+        for name, part in outputs.items():
+            made[name] = _on_cpu(part)
+        return made
+    if isinstance(outputs, tuple | list):
+        parts = [_on_cpu(part) for part in outputs]
+        return type(outputs)(*parts) if hasattr(outputs, "_fields") else type(outputs)(parts)
+    return outputs
+
+
+def _check_range(task: Task, outputs: Tensor, targets: Any) -> None:
+    """Raise InvalidInput where a target is a class or token that the model has no output for."""
+    if not task.counts_classes or not isinstance(targets, Tensor):
+        return
+    width, low, high = outputs.shape[-1], int(targets.min()), int(targets.max())
+    if high >= width or (low < 0 and task.name == "classification"):
+        key = "a target must be from 0 to {most}, as the model has {width} outputs, got {got}: number them from 0"
+        raise InvalidInput(key, most=width - 1, width=width, got=high if high >= width else low)
 
 
 def score_figures(found: list[Tensor], task: Task, seed: int = 0) -> dict[str, Estimate]:
@@ -92,8 +112,13 @@ def _resampled(value: float, terms: Tensor, score: Task | Score, seed: int) -> E
     """The score with a bootstrap interval over examples."""
     n = len(terms)
     if not math.isfinite(value):
-        return Estimate.missing("the model's outputs are not finite", score.unit)
+        why = "the model's outputs are not finite" if bool(terms.isnan().any()) else "these targets allow no score"
+        return Estimate.missing(why, score.unit)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([terms[torch.randint(n, (n,), generator=generator)].sum(0) for _ in range(RESAMPLES)])
-    low, high = score.finish(drawn).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    scores = score.finish(drawn)
+    if scores.shape != (RESAMPLES,):
+        key = "a score's finish must take sums (..., k) and give (...), got {got} for {given}: index as sums[..., 0]"
+        raise InvalidInput(key, got=tuple(scores.shape), given=tuple(drawn.shape))
+    low, high = scores.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Estimate(value, min(low, value), max(high, value), n, score.unit)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engine.examples import Inputs, named, run
+from engine.examples import Inputs, call, named
 from engine.method import Channel
 from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
 
@@ -71,7 +71,7 @@ def _runner(model: nn.Module, inputs: Inputs) -> Callable[[], float]:
     def timed() -> float:
         wait()
         start = time.perf_counter_ns()
-        run(model, inputs)
+        call(model, inputs)
         wait()
         return (time.perf_counter_ns() - start) / 1e6
 
