@@ -199,6 +199,8 @@ def _tensors(side: object, part: str, wide: torch.dtype) -> Inputs:
 def _tensor(value: Any, part: str, wide: torch.dtype) -> Tensor:
     if hasattr(value, "to_numpy"):  # a table of pandas'
         value = value.to_numpy()
+    if isinstance(value, np.ndarray) and not value.flags.writeable:
+        value = value.copy()
     try:
         made = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
