@@ -86,9 +86,9 @@ def take_in(base: str, name: str, content: bytes, old: tuple[str, str]) -> tuple
     """
     before = set(folder().glob("*"))
     path = keep(name, content)
-    weights, data = _path(old[0], WEIGHT_FILES), _path(old[1], DATA_FILES)
     is_data = path.suffix in DATA_FILES
     try:
+        weights, data = _path(old[0], WEIGHT_FILES), _path(old[1], DATA_FILES)
         shared_workload(own_reference(base, weights, path) if is_data else own_reference(base, path, data))
     except InvalidInput as error:
         if path not in before:

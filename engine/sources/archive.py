@@ -115,6 +115,10 @@ def _chosen(infos: list[zipfile.ZipInfo], size: int) -> list[zipfile.ZipInfo]:
     for name, info in zip(pair, found, strict=True):
         if info.flag_bits & 0x1:
             raise InvalidInput("{name} must be readable, got an encrypted one: save it without a password", name=name)
+        if info.file_size > MOST_RATIO * max(1, info.compress_size):  # whatever else lies in the archive
+            key = "{name} must unpack to at most {most} times its {size}, got {got}: save it with numpy.savez"
+            got = amount(info.file_size)
+            raise InvalidInput(key, name=name, most=MOST_RATIO, size=amount(info.compress_size), got=got)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without a bound
             key = "{name} must be stored or deflated, got compression {got}: save it with numpy.savez_compressed"
             raise InvalidInput(key, name=name, got=info.compress_type)

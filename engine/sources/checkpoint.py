@@ -21,6 +21,7 @@ MOST_BYTES = 2 * 1024**3
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INSTEAD = "choose the architecture that the file was saved from"
+OTHER_LAYERS = f"{INSTEAD}; a variant with other layers is measured in Python by measure(workload, model=...)"
 
 
 def read_checkpoint(path: Path, model: nn.Module) -> dict[str, Tensor]:
@@ -55,7 +56,7 @@ def read_variant(path: Path, model: nn.Module) -> nn.Module:
     _check_suffix(path)
     with opened(path, MOST_BYTES) as (file, size):
         own = _state(model)
-        entries = _matched(read_header(file, size), own)
+        entries = _matched(read_header(file, size), own, OTHER_LAYERS)
         for name, entry in entries.items():
             if len(entry.shape) != own[name].dim() or (0 in entry.shape and own[name].numel() > 0):
                 key = "{name} must have {rank} axes of at least one, got shape {got}: {do}"
@@ -92,7 +93,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
     return {name: t for name, t in model.state_dict(keep_vars=True).items() if isinstance(t, Tensor)}
 
 
-def _matched(entries: Mapping[str, Entry], own: Mapping[str, Tensor]) -> dict[str, Entry]:
+def _matched(entries: Mapping[str, Entry], own: Mapping[str, Tensor], do: str = INSTEAD) -> dict[str, Entry]:
     """For each name of the architecture its entry, or the entry of the name that it is tied to."""
     extra = [name for name in entries if name not in own]
     came = {id(own[name]): entry for name, entry in entries.items() if name in own}
@@ -101,12 +102,12 @@ def _matched(entries: Mapping[str, Entry], own: Mapping[str, Tensor]) -> dict[st
         key = "the file must hold every tensor of the architecture, got none called {first}{more}{near}: {do}"
         more = f" and {len(missing) - 1} more missing" if len(missing) > 1 else ""
         near = _near(missing[0], extra, ", but one called {}")
-        raise InvalidInput(key, first=shown(missing[0]), more=more, near=near, do=INSTEAD)
+        raise InvalidInput(key, first=shown(missing[0]), more=more, near=near, do=do)
     if extra:
         key = "the file must hold the tensors of the architecture and no more, got {first}{more}{near}: {do}"
         more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
         near = _near(extra[0], own, ", the nearest is {}")
-        raise InvalidInput(key, first=shown(extra[0]), more=more, near=near, do=INSTEAD)
+        raise InvalidInput(key, first=shown(extra[0]), more=more, near=near, do=do)
     for name, entry in entries.items():
         must = own[name].dtype
         if entry.dtype != must and not (entry.dtype in FLOATS and must in FLOATS):

@@ -25,7 +25,8 @@ from engine.sources.hub_model import (
     quiet,
     saved,
 )
-from engine.sources.tables import MOST_EXAMPLES, Example, one_picture, read_picture, read_pictures, read_texts
+from engine.sources.parting import Example
+from engine.sources.tables import MOST_EXAMPLES, one_picture, read_picture, read_pictures, read_texts
 from engine.task import language_modelling
 from engine.workload import Workload
 

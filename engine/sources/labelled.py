@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,25 @@ MOST_BYTES = 1024**3
 MOST_EXAMPLES = 1_000_000
 
 
-def read_labelled(path: Path, like: tuple[Tensor, Tensor], classes: Sequence[str]) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Bounds:
+    """What whole numbers may be: inputs from 0, targets from `least`; None stands for anything."""
+
+    inputs: int | None
+    targets: int | None
+    least: int | None = 0
+
+
+def read_labelled(
+    path: Path, like: tuple[Tensor, Tensor], classes: Sequence[str], bounds: Bounds | None = None
+) -> tuple[Tensor, Tensor]:
     """Inputs (n, ...) and targets (n, ...) of the shapes and dtypes of `like`, with n from 1 to MOST_EXAMPLES.
 
     path       an .npz file with arrays x and y, or inputs and targets; or a .csv file with a line of names, where the
                label is the column called y, label, target or class, else the last; at most MOST_BYTES bytes
-    like       the architecture's own inputs (m, ...) and targets (m, ...): whole numbers stay within theirs
+    like       the architecture's own inputs (m, ...) and targets (m, ...)
     classes    labels are numbers from 0 or these names: names where every label is one, even if they look like numbers
+    bounds     of whole numbers; where they are not told, those of `like`
 
     Raises InvalidInput where the file is anything else, or a number in it is not finite or out of range.
     """
@@ -44,10 +57,12 @@ def read_labelled(path: Path, like: tuple[Tensor, Tensor], classes: Sequence[str
     if isinstance(y, list):
         y = _indices(y, classes)
     found, labels = _tensor(x, inputs.dtype, "an input"), _tensor(y, targets.dtype, "a target")
+    if bounds is None:
+        bounds = Bounds(_largest(inputs), len(classes) - 1 if indices else _largest(targets))
     if _whole(targets.dtype):
-        _check_range(labels, len(classes) - 1 if indices else _largest(targets), "a target")
-        if _whole(inputs.dtype):
-            _check_range(found, _largest(inputs), "an input")
+        _check_range(labels, bounds.least, bounds.targets, "a target")
+    if _whole(inputs.dtype):
+        _check_range(found, 0, bounds.inputs, "an input")
     return found, labels
 
 
@@ -103,15 +118,20 @@ def _tensor(array: NDArray[Any], dtype: torch.dtype, name: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(dtype)
 
 
-def _check_range(tensor: Tensor, most: int, name: str) -> None:
+def _check_range(tensor: Tensor, least: int | None, most: int | None, name: str) -> None:
     array = tensor.numpy()
-    broken = (array < 0) | (array > most)
+    broken = np.zeros(array.shape, bool)
+    if least is not None:
+        broken |= array < least
+    if most is not None:
+        broken |= array > most
     if broken.any():
-        raise _bad(name, f"from 0 to {most}", array, broken, "number the classes or the tokens from 0")
+        what = f"at most {most}" if least is None else f"from {least} to {most}"
+        raise _bad(name, what, array, broken, "number the classes or the tokens from 0")
 
 
-def _largest(tensor: Tensor) -> int:
-    return int(tensor.cpu().numpy().max())  # torch cannot compare uint16
+def _largest(tensor: Tensor) -> int | None:
+    return int(tensor.cpu().numpy().max()) if _whole(tensor.dtype) else None  # torch cannot compare uint16
 
 
 def _bad(name: str, what: str, array: NDArray[Any], broken: NDArray[Any], do: str) -> InvalidInput:

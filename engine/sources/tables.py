@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import random
 import re
 import struct
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from engine.errors import InvalidInput, first_line, shown, shown_text
+from engine.sources.parting import Example, Parts, few, parted
 from engine.sources.upload import opened
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ MOST_EXAMPLES = 20_000
 MOST_TABLE = 1024**3  # bytes
 MOST_PICTURE = 64 * 1024**2  # bytes
 MOST_PIXELS = 50_000_000
-SHARE = 0.2  # of the different contents, for each part that nobody made
 NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 NUMBERED = re.compile(r"(.+?)-\d+-of-\d+")  # the hub writes train-00000-of-00002.parquet
 TEXTS = ("text", "sentence", "content", "review")
@@ -34,18 +32,6 @@ LABELS = ("label", "labels", "target", "class", "y")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # pillow's other readers are not for files that nobody vouches for
 TABLES = (".csv", ".parquet", ".jsonl", ".ndjson")
-
-
-@dataclass(frozen=True)
-class Example:
-    """A text, or the path of a picture; its label as the data has it; and a key that two of one content share."""
-
-    value: str
-    label: str
-    key: str
-
-
-Parts: TypeAlias = "dict[str, list[Example]]"
 
 
 def read_texts(data: Path, labelled: bool = True, most: int = MOST_EXAMPLES) -> Parts:
@@ -62,7 +48,7 @@ def read_texts(data: Path, labelled: bool = True, most: int = MOST_EXAMPLES) -> 
     in one of them only, test before validation before train. Raises InvalidInput for anything else.
     """
     found = {part: [e for file in files for e in _rows(file, labelled)] for part, files in _tables(data).items()}
-    return _parted(_few(found, most), data)
+    return parted(few(found, most), data)
 
 
 def read_pictures(data: Path, most: int = MOST_EXAMPLES) -> Parts:
@@ -74,8 +60,8 @@ def read_pictures(data: Path, most: int = MOST_EXAMPLES) -> Parts:
 
     Raises InvalidInput for anything else. The pictures are not decoded here.
     """
-    few = _few({part: _class_folders(folder) for part, folder in _picture_parts(data).items()}, most).items()
-    return _parted({part: [Example(e.value, e.label, _hash(e)) for e in examples] for part, examples in few}, data)
+    found = few({part: _class_folders(folder) for part, folder in _picture_parts(data).items()}, most).items()
+    return parted({part: [Example(e.value, e.label, _hash(e)) for e in examples] for part, examples in found}, data)
 
 
 def one_picture(data: Path) -> Path:
@@ -98,7 +84,7 @@ def read_picture(path: Path, mode: str = "RGB") -> Image.Image:
             with Image.open(path, formats=FORMATS) as file:
                 if file.width * file.height > MOST_PIXELS:
                     raise Image.DecompressionBombError(str(file.size))
-                return ImageOps.exif_transpose(file).convert(mode)
+                return _of_eight_bits(ImageOps.exif_transpose(file)).convert(mode)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         key = "the picture {got} must be at most {most} pixels, got more: make it smaller or leave it out"
         raise InvalidInput(key, got=shown(path.name), most=MOST_PIXELS) from error
@@ -107,35 +93,11 @@ def read_picture(path: Path, mode: str = "RGB") -> Image.Image:
         raise InvalidInput(key, name=shown(path.name), do="save it again or leave it out") from error
 
 
-def _few(found: Mapping[str, list[Example]], most: int) -> Parts:
-    """Every part in a seeded order, cut to its share of `most`."""
-    total = sum(map(len, found.values()))
-    chosen = {}
-    for part, examples in found.items():
-        mixed = list(examples)
-        random.Random(0).shuffle(mixed)
-        chosen[part] = mixed if total <= most else mixed[: max(1, len(mixed) * most // total)]
-    return chosen
-
-
-def _parted(found: Parts, data: Path) -> Parts:
-    missing = [part for part in ("test", "validation") if part not in found]
-    keys = list(dict.fromkeys(e.key for e in found["train"]))  # two of one content go the same way
-    if len(keys) <= len(missing):
-        key = "the data must hold at least {need} different examples for train, got {got} in {name}: add some"
-        raise InvalidInput(key, need=len(missing) + 1, got=len(keys), name=shown(data.name))
-    size = max(1, round(SHARE * len(keys)))
-    way = {key: part for i, part in enumerate(missing) for key in keys[i * size : (i + 1) * size]}
-    shared = {part: [e for e in found["train"] if way.get(e.key) == part] for part in missing}
-    parts = {**found, **shared, "train": [e for e in found["train"] if e.key not in way]}
-    seen: set[str] = set()
-    for part in ("test", "validation", "train"):
-        parts[part], before = [e for e in parts[part] if e.key not in seen], len(parts[part])
-        seen.update(e.key for e in parts[part])
-        if not parts[part]:
-            key = "{part} must hold an example that no other part holds, got {got} that are all elsewhere: add some"
-            raise InvalidInput(key, part=part, got=before)
-    return {part: parts[part] for part in ("train", "validation", "test")}
+def _of_eight_bits(picture: Image.Image) -> Image.Image:
+    """The same with 256 levels: pillow would cut those of a PNG of 16 bits off instead of scaling them."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8))
 
 
 def _part_of(name: str) -> str | None:
@@ -209,8 +171,8 @@ def _example(row: int, text: object, label: object, path: Path, labelled: bool) 
     if not isinstance(text, str) or not text.strip():
         key = "row {row} of {file} must hold a text that is not empty, got {got}: fill it or leave the row out"
         raise InvalidInput(key, row=row, file=shown(path.name), got=shown(text))
-    # pandas makes floats of whole numbers beside a gap
-    name = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
+    # pandas makes floats of whole numbers beside a gap, and some write them so
+    name = re.sub(r"^(-?\d+)\.0+$", r"\1", str(label).strip())
     if labelled and (name in ("", "<NA>") or label is None or label != label):  # a NaN differs from itself
         key = "row {row} of {file} must have a label, got none: fill it or leave the row out"
         raise InvalidInput(key, row=row, file=shown(path.name))

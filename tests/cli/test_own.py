@@ -179,3 +179,24 @@ def test_a_variant_made_elsewhere_is_measured(good: Cli, tmp_path: Path) -> None
         assert other["variant"][name] == own["variant"][name], name
     assert other["original"]["accuracy"] == own["original"]["accuracy"]
     assert torch.is_tensor(variant.head.weight)
+
+
+def test_padding_in_data_of_ones_own_is_no_target(good: Cli, cli: Cli, tmp_path: Path) -> None:
+    text = torch.randint(13, (9, 7), generator=torch.Generator().manual_seed(5)).numpy()
+    targets = text[:, 1:].copy()
+    targets[:, -2:] = -1
+    np.savez(tmp_path / "own.npz", x=text[:, :-1], y=targets)
+    found = good("measure", REFERENCES["tied_functional"], "--data", str(tmp_path / "own.npz"), "--json", *MEMORY).json
+    assert found["original"]["accuracy"]["n"] == 9
+    for name, wrong in (("x", text[:, :-1] + 90), ("y", targets + 90)):
+        np.savez(tmp_path / "wrong.npz", **{"x": text[:, :-1], "y": targets, name: wrong})
+        answer = cli("measure", REFERENCES["tied_functional"], "--data", str(tmp_path / "wrong.npz"), *MEMORY)
+        assert answer.status == 2
+        assert " must be " in answer.err
+        assert "number the classes or the tokens from 0" in answer.err
+
+
+def test_a_file_whose_name_is_no_text_is_read(good: Cli, weights: Path) -> None:
+    odd = weights.with_name("own\udcff.safetensors")
+    weights.rename(odd)
+    assert good("measure", "digits_mlp", "--checkpoint", str(odd), "--json", *MEMORY).json["model"].startswith("digits")

@@ -109,6 +109,15 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest
     refused(tmp_path, GOOD, "the archive must unpack to at most 200 bytes, got 296 bytes: save a part")
 
 
+def test_what_lies_beside_an_array_does_not_make_it_smaller(tmp_path: Path) -> None:
+    n = 30_000
+    arrays = {"x.npy": npy("'<f4'", f"({n}, 3)", bytes(12 * n)), "y.npy": npy("'<i8'", f"({n},)", bytes(8 * n))}
+    stream = io.BytesIO(zipped(arrays, zipfile.ZIP_DEFLATED))
+    with zipfile.ZipFile(stream, "a") as file:
+        file.writestr("junk", os.urandom(100_000))
+    refused(tmp_path, stream.getvalue(), "[xy] must unpack to at most 200 times its")
+
+
 def test_a_long_directory_is_not_read(tmp_path: Path) -> None:
     crowd = zipped({f"{i:0>60000}": b"" for i in range(20)})
     refused(tmp_path, crowd, BROKEN + r"a list of files of 1\.1 MiB")

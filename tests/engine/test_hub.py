@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine import BrokenVariant, CannotApply, Form, Method, Recipe, Workload, measure
 from engine.examples import run
 from engine.sources import tables
+from engine.sources.tables import read_picture
 from tests.contract.cases import every_form, gentle
 from tests.engine.hub_models import (
     COLOURS,
@@ -132,6 +135,21 @@ def test_the_same_rows_in_another_file_are_the_same_data(
 ) -> None:
     again = loaded_from(made("bert")[0], table(tmp_path, suffix))
     assert again.fingerprint == loaded("bert").fingerprint
+
+
+def test_labels_that_look_like_fractions_are_whole_numbers(
+    made: Made, loaded: Callable[[str], Workload], tmp_path: Path
+) -> None:
+    lines = [row | {"label": f"{sorted(MOODS).index(row['label'])}.0"} for row in rows()]
+    assert loaded_from(made("bert")[0], table(tmp_path, ".csv", lines)).fingerprint == loaded("bert").fingerprint
+
+
+@pytest.mark.parametrize("mode", ["I;16", "L"])
+def test_a_grey_gradient_stays_one_whatever_its_depth(tmp_path: Path, mode: str) -> None:
+    levels = np.arange(256, dtype=np.uint16)[None].repeat(4, axis=0)
+    array = levels * 257 if mode == "I;16" else levels.astype(np.uint8)
+    Image.fromarray(array).save(tmp_path / "grey.png")
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "grey.png", "L")), levels)
 
 
 def test_labels_by_number_are_those_by_name(made: Made, loaded: Callable[[str], Workload], tmp_path: Path) -> None:
