@@ -22,6 +22,7 @@ FIGURES = (
     ("size_bytes", "Size"),
     ("latency_ms", "Latency"),
 )
+FITS = 16  # letters of a label in a sixth of a narrow page
 
 
 class Notes(NamedTuple):
@@ -70,6 +71,7 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], task: Task, waits: bool) 
             new, old = after.get(name), before.get(name)
             same = _indistinct_score(old, new) if score else name == "latency_ms" and _indistinct_time(here)
             more = _others(task, after) if score else _batch(name, after)
+            label = label if len(label) <= FITS else label.rpartition(" ")[2]  # the line above has all of it
             label = label[:1].upper() + label[1:]
             _figure(t(label), new, old, Notes(text, note, more, not score, same))
 
