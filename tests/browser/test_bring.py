@@ -26,8 +26,11 @@ def opened(serve: Serve, open_page: OpenPage, tmp_path_factory: pytest.TempPathF
 
 
 def send(page: Page, file: Path) -> None:
-    """Choose a file in the open popover."""
-    page.locator("input[type=file]").set_input_files(file)
+    """Choose a file in the open popover, once what was chosen before is taken in: then its place is a new one."""
+    wait_idle(page)
+    place = page.locator("input[type=file]")
+    expect(place).to_have_count(1)
+    place.set_input_files(file)
 
 
 @pytest.fixture
