@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from sample_models import load
 
 from .conftest import OpenPage, Serve, wait_idle
-from .test_explore import APP, PRUNE, amount_of, link_to, measured, press, values_of, view_of
+from .test_explore import APP, PRUNE, VALUES, amount_of, link_to, measured, press, values_of, view_of
 
 pytestmark = pytest.mark.browser
 
@@ -59,6 +59,7 @@ def test_a_checkpoint_is_uploaded_and_explored(opened: Page, weights: Path, tmp_
         "old => document.querySelector('.st-key-figures').innerText.includes(old) === false", arg=shipped[-1]
     )
     measured(opened)
+    expect(opened.locator(VALUES).first).to_have_text(shipped[0])
     own = values_of(opened)
     assert own[:3] == shipped[:3]  # the same net, the same share of it gone
     assert own[-1] != shipped[-1]

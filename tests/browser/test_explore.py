@@ -82,6 +82,7 @@ def measured(page: Page, amount: float | None = None) -> None:
     if amount is not None:
         until(page, MARKER, amount)
     expect(page.locator(VALUES).last).to_contain_text("%", timeout=WAIT_MS)
+    expect(page.locator(VALUES).get_by_text("…")).to_have_count(0, timeout=WAIT_MS)  # a part of the score comes first
     until(page, CURVE, 11)
     expect(page.locator(".st-key-progress")).to_have_count(0, timeout=WAIT_MS)
     wait_idle(page)
