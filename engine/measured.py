@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.metrics.record import Estimate, Measurement, Protocol
@@ -16,6 +17,7 @@ class Measured:
     score      which figure is the task's score: "accuracy" or what the task calls it
     chance     what the best constant guess scores
     content    a hash of the variant where it was made elsewhere, by no recipe
+    pair       original against variant, example by example: `paired`, `classes`, `calibration_error`
     """
 
     recipe: Recipe
@@ -27,6 +29,7 @@ class Measured:
     chance: float = 0.0
     content: str = ""
     score: str = "accuracy"
+    pair: Mapping[str, object] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data: `measure --json` prints it."""
@@ -39,6 +42,7 @@ class Measured:
             "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
             "score": self.score,
             "chance": self.chance,
+            **self.pair,
             **({"content": self.content} if self.content else {}),
         }
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property, partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import TypedDict, Unpack, cast
 
 import torch
@@ -19,12 +17,15 @@ from engine.examples import Inputs, count, placed, take
 from engine.fingerprint import content_of
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context
-from engine.metrics.accuracy import all_terms, score_figures
+from engine.metrics.accuracy import evaluate, score_figures
+from engine.metrics.answers import Answers, calibration_error
 from engine.metrics.compute import multiply_adds
 from engine.metrics.latency import time_pair
+from engine.metrics.paired import by_class, compare
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike, check_classes, check_runs, run_or_name
+from engine.revision import revision
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
@@ -119,12 +120,14 @@ class Measurer:
                 times = _estimates(record[name])
                 side[f"latency_ms{end}"], side[f"latency_p90_ms{end}"] = times["median"], times["p90"]
             ratio[batch] = _estimates(record["ratio"])["median"]
+        key = {**self._score_key(recipe), "against": "original"}
+        pair = get("pair", key, partial(self._pair, before, after))
         protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
         chance = self.workload.chance
         sides = Measurement(original), Measurement(changed)
         made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
         figure = self.workload.task.figure
-        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure)
+        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure, pair)
 
     def _side(self, recipe: Recipe | Variant, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
         size = get("size", self._key(recipe), partial(self._sizes, model))
@@ -155,14 +158,14 @@ class Measurer:
         names = tuple(sorted({type(step) for step in steps}, key=lambda kind: kind.name))
         kind, seed = self.protocol.device_kind, self.protocol.seed
         made = {"workload": self.workload.fingerprint, "recipe": str(recipe), "seed": seed, "device": kind}
-        return {**made, "revision": _revision(*(source_of(kind) for kind in names))}
+        return {**made, "revision": revision(*(source_of(kind) for kind in names))}
 
     def _score_key(self, recipe: Recipe | Variant) -> Payload:
         return {**self._key(recipe), "dtype": self.protocol.dtype, "examples": self.protocol.examples}
 
     def _latency_key(self, batch: int, *pair: object) -> Payload:
         what: Payload = {"pair": list(pair), "workload": self.workload.fingerprint}
-        return {**what, "protocol": self.protocol.of_batch(batch), "revision": _revision()}
+        return {**what, "protocol": self.protocol.of_batch(batch), "revision": revision()}
 
     def _sizes(self, build: Build) -> Payload:
         model = build()
@@ -173,9 +176,23 @@ class Measurer:
     def _score(self, build: Build) -> Payload:
         model = build()
         task, device = self.workload.task, pick_device(self.protocol.device)
-        terms = all_terms(model, task, self.workload.test, device, self.channel)
-        figures = score_figures(terms, task, self.protocol.seed)
-        return {**{k: v.to_dict() for k, v in figures.items()}, "examples": len(terms[0])}
+        found = evaluate(model, task, self.workload.test, device, self.channel)
+        figures = score_figures(found.terms, task, self.protocol.seed)
+        plain: Payload = {k: v.to_dict() for k, v in figures.items()}
+        return {**plain, "examples": len(found.terms[0]), "answers": found.answers.to_dict()}
+
+    def _pair(self, before: Payload, after: Payload) -> Payload:
+        """Original against variant, example by example."""
+        sides = [Answers.from_dict(cast("Payload", side["answers"])) for side in (before, after)]
+        targets, names = self.workload.test[1], self.workload.classes
+        classes = by_class(sides[0], sides[1], targets, names) if isinstance(targets, torch.Tensor) else ()
+        paired = compare(sides[0], sides[1], self.workload.task, self.protocol.seed)
+        errors = [calibration_error(side, self.protocol.seed).to_dict() for side in sides]
+        return {
+            "paired": paired.to_dict(),
+            "classes": [one.to_dict() for one in classes],
+            "calibration_error": dict(zip(("original", "variant"), errors, strict=True)),
+        }
 
     def _times(self, build: Build, batch: int, recipe: Recipe | Variant) -> Payload:
         variant = build()
@@ -230,16 +247,3 @@ def _refuse() -> nn.Module:
 def _estimates(record: object) -> dict[str, Estimate]:
     plain = cast("dict[str, object]", record)
     return {k: Estimate(**v) for k, v in plain.items() if isinstance(v, dict) and "unit" in v}
-
-
-@cache
-def _revision(*methods: str) -> str:
-    """A hash of the code that figures hang on: an edited engine never answers with an old number."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    shared = [*sorted((root / "metrics").glob("*.py")), *sorted((root / "edit").glob("*.py"))]
-    for path in [*shared, root / "recipe.py", root / "measurement.py", root / "task.py"]:
-        digest.update(path.read_bytes())
-    for text in methods:
-        digest.update(text.encode())
-    return digest.hexdigest()[:16]

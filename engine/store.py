@@ -18,14 +18,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from engine.errors import StoreUnavailable, first_line
 
-RecordKind: TypeAlias = Literal["size", "score", "latency"]
+RecordKind: TypeAlias = Literal["size", "score", "latency", "pair"]
 Payload: TypeAlias = "dict[str, object]"
 OPENING_S = 10.0
-KINDS: tuple[RecordKind, ...] = ("size", "score", "latency")
+KINDS: tuple[RecordKind, ...] = ("size", "score", "latency", "pair")
 
 
 class Store(ABC):
-    """Three kinds of record by key: size and compute, score, latency. A key is plain data.
+    """Four kinds of record by key: size and compute, score, latency, original against variant. A key is plain data.
 
     url    where another process can read it; None where it cannot
     """

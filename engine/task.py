@@ -107,6 +107,11 @@ class Task:
         return self.loss in (_class_loss, _token_loss)
 
     @property
+    def says_one_class(self) -> bool:
+        """Whether a model's answer is one of several classes for every example: outputs (n, classes)."""
+        return self.counts_classes and AXES.get(self.name) == 1
+
+    @property
     def proportion(self) -> bool:
         """Whether the score is k right of n independent examples, so that Wilson's interval holds."""
         return self.finish is share_right

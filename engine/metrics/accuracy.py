@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from engine.errors import InvalidInput
 from engine.examples import Split, batches_of, count, main_tensor, placed, run, take
 from engine.method import Channel
+from engine.metrics.answers import Answers
 from engine.metrics.record import Estimate, in_eval_mode
 from engine.task import Score, Task
 
@@ -26,33 +28,54 @@ def score_terms(
     model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None
 ) -> Tensor:
     """What each example adds to the score: (examples, k), on the CPU, in double precision."""
-    return all_terms(model, task, split, device, channel)[0]
+    return evaluate(model, task, split, device, channel).terms[0]
 
 
-def all_terms(
-    model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None
-) -> list[Tensor]:
-    """What each example adds to the score, and to each of the task's others: (examples, k) each, in double precision.
+def all_terms(model: nn.Module, task: Task, split: Split, device: torch.device) -> list[Tensor]:
+    """What each example adds to the score, and to each of the task's others."""
+    return evaluate(model, task, split, device).terms
 
-    The model is put in eval mode for it and back again.
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a model made of every example of a split, in its order.
+
+    terms      what each adds to the score, and to each of the task's others: (examples, k) each, in double precision
+    answers    what is kept of it
     """
+
+    terms: list[Tensor]
+    answers: Answers
+
+
+def evaluate(
+    model: nn.Module, task: Task, split: Split, device: torch.device, channel: Channel | None = None
+) -> Evaluated:
+    """Run the model over a split, in eval mode, and put its mode back again."""
     line = channel or Channel()
     takers = [task.terms, *(other.terms for other in task.others)]
     parts: list[list[Tensor]] = [[] for _ in takers]
+    said: list[Tensor] = []
     with in_eval_mode(model), torch.inference_mode():
         for inputs, targets in batches_of(split, _batch(model, split, device)):
             line.check()
             outputs = _on_cpu(run(model, placed(inputs, device)))
             _check_range(task, main_tensor(outputs), targets)
             broken = main_tensor(outputs).reshape(count(targets), -1).isnan().any(1)
-            for terms, found in zip(takers, parts, strict=True):
-                added = terms(outputs, targets).double()
+            for take_terms, found in zip(takers, parts, strict=True):
+                added = take_terms(outputs, targets).double()
                 added[broken] = torch.nan  # else argmax would call them class 0
                 found.append(added)
+            if task.says_one_class:
+                said.append(torch.stack(main_tensor(outputs).softmax(1).max(1), 1))  # examples, (share, class)
             so_far = torch.cat(parts[0])
             known = float(task.finish(so_far.sum(0)))
             line.report({"examples": len(so_far), "of": count(split[1]), "accuracy": known})
-    return [torch.cat(found) for found in parts]
+    terms = [torch.cat(found) for found in parts]
+    if not said:
+        return Evaluated(terms, Answers(terms[0]))
+    confidence, predicted = torch.cat(said).unbind(1)
+    return Evaluated(terms, Answers(terms[0], predicted.int(), confidence))
 
 
 def _batch(model: nn.Module, split: Split, device: torch.device) -> int:
@@ -88,7 +111,7 @@ def _check_range(task: Task, outputs: Tensor, targets: Any) -> None:
 
 
 def score_figures(found: list[Tensor], task: Task, seed: int = 0) -> dict[str, Estimate]:
-    """The score and the task's others, by name, from what `all_terms` gave."""
+    """The score and the task's others, by name, from the terms of each."""
     figures = {task.figure: score_estimate(found[0], task, seed)}
     for other, terms in zip(task.others, found[1:], strict=True):
         value = float(other.finish(terms.sum(0)))

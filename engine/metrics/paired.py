@@ -1,0 +1,126 @@
+"""Two models on the same examples: what one gets right and the other wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from engine.metrics.answers import RESAMPLES, Answers
+from engine.metrics.record import Estimate
+from engine.task import Task
+
+AT_ONCE = 50  # resamples
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Original against variant, example by example.
+
+    gained, lost    examples that only the variant, only the original gets right, by their place in the split; None
+                    where the score is no count of right ones
+    p               how likely so uneven a difference is between two that are equally good: the exact test on gained
+                    against lost (McNemar), else from a bootstrap over examples
+    difference      of the scores, variant − original
+    agreement       the share of examples to which both say the same class
+    """
+
+    gained: tuple[int, ...] | None
+    lost: tuple[int, ...] | None
+    p: float
+    difference: Estimate
+    agreement: Estimate
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data: how many were gained and lost, and which."""
+        places = {"gained": self.gained, "lost": self.lost}
+        return {
+            **{name: None if found is None else len(found) for name, found in places.items()},
+            "p": self.p,
+            "difference": self.difference.to_dict(),
+            "agreement": self.agreement.to_dict(),
+            "examples": {name: None if found is None else list(found) for name, found in places.items()},
+        }
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """How many of the examples of one class each model gets right."""
+
+    name: str
+    original: Estimate
+    variant: Estimate
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data."""
+        sides = {"original": self.original.to_dict(), "variant": self.variant.to_dict()}
+        return {"name": self.name, "n": self.original.n, **sides}
+
+
+def compare(original: Answers, variant: Answers, task: Task, seed: int = 0) -> Paired:
+    """Original against variant on the same examples.
+
+    Source of the test: Quinn McNemar, Note on the sampling error of the difference between correlated proportions or
+    percentages, Psychometrika 1947; in its exact form.
+    """
+    a, b = original.terms.double().nan_to_num(), variant.terms.double().nan_to_num()  # a broken answer is no right one
+    difference, p = _difference(a, b, task, seed)
+    agreement = Estimate.missing("the task has no classes", "fraction")
+    if original.predicted is not None and variant.predicted is not None:
+        same = original.predicted == variant.predicted
+        agreement = share(int(same.sum()), len(same))
+    if not task.proportion:
+        return Paired(None, None, p, difference, agreement)
+    right_a, right_b = a[:, 0] > 0.5, b[:, 0] > 0.5
+    gained, lost = (tuple(side.nonzero().flatten().tolist()) for side in (right_b & ~right_a, right_a & ~right_b))
+    uneven = len(gained) + len(lost)
+    exact = float(binomtest(len(gained), uneven).pvalue) if uneven else 1.0
+    return Paired(gained, lost, exact, difference, agreement)
+
+
+def by_class(original: Answers, variant: Answers, targets: Tensor, names: Sequence[str]) -> tuple[OfClass, ...]:
+    """The recall of every class before and after; nothing where the task has no classes.
+
+    targets    (examples,)
+    """
+    if original.predicted is None or variant.predicted is None:
+        return ()
+    found = []
+    for number, name in enumerate(names):
+        chosen = targets == number
+        n = int(chosen.sum())
+        sides = [share(int((side.predicted[chosen] == number).sum()), n) for side in (original, variant)]  # type: ignore[index]
+        found.append(OfClass(name, *sides))
+    return tuple(found)
+
+
+def share(right: int, n: int) -> Estimate:
+    """So many of n, with Wilson's 95 % interval."""
+    if n == 0:
+        return Estimate.missing("there are no examples of it", "fraction")
+    interval = binomtest(right, n).proportion_ci(method="wilson")
+    return Estimate(right / n, float(interval.low), float(interval.high), n, "fraction")
+
+
+def _difference(a: Tensor, b: Tensor, task: Task, seed: int) -> tuple[Estimate, float]:
+    """The scores' difference with its interval from the same resamples of both, and how often it has the other sign."""
+    value = float(task.finish(b.sum(0)) - task.finish(a.sum(0)))
+    if not torch.tensor(value).isfinite():
+        return Estimate.missing("one of the scores is not finite", task.unit), 1.0
+    n, generator = len(a), torch.Generator().manual_seed(seed)
+    both, drawn_sums = torch.cat([a, b], dim=1), []
+    for _ in range(RESAMPLES // AT_ONCE):
+        chosen = torch.randint(n, (AT_ONCE, n), generator=generator)
+        times = torch.zeros(AT_ONCE, n, dtype=torch.float64).scatter_add_(
+            1, chosen, torch.ones(AT_ONCE, n, dtype=torch.float64)
+        )
+        drawn_sums.append(times @ both)  # how often each example was drawn, by what it adds
+    before, after = (task.finish(half) for half in torch.cat(drawn_sums).split(a.shape[1], dim=1))
+    drawn = after - before
+    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))
+    return Estimate(value, min(low, value), max(high, value), n, task.unit), p
