@@ -164,7 +164,16 @@ def _asked(view: View, wishes: Wishes, training_s: float) -> float | None:
 
 
 def point_seconds(wishes: Wishes) -> float:
-    """How long one point of this curve took so far, without its training."""
-    spent = [cache.runner().outcome(job).seconds for job in [wishes.original, *wishes.points]]
-    known = [s for s in spent if s > 0]
-    return sum(known) / len(known) if known else 1.0
+    """How long one point of this curve took so far, without its training; a second where nothing is known."""
+    known = known_point_seconds(wishes)
+    return 1.0 if known is None else known
+
+
+def known_point_seconds(wishes: Wishes) -> float | None:
+    """How long one point of this curve took so far, None before the first of them.
+
+    The original does not count: it comes first, and so with all that is done once.
+    """
+    of_points = [cache.runner().outcome(job).seconds for job in wishes.points]
+    known = [s for s in of_points if s > 0] or [s for s in (cache.runner().outcome(wishes.original).seconds,) if s > 0]
+    return sum(known) / len(known) if known else None

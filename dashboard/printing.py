@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from engine import Estimate, Failed, InvalidInput, Measured, Sweep
 
@@ -82,7 +83,7 @@ def _scored(score: Estimate) -> str:
 def table(measured: Measured) -> str:
     """All figures of a point, original beside variant."""
     rows = [
-        f"{measured.model}  {measured.recipe}",
+        f"{measured.model}  {'a variant made elsewhere' if measured.content else measured.recipe}",
         f"{'':20}{'original':>16}{'variant':>16}  95 % interval of the variant",
     ]
     for name, changed in measured.variant.figures.items():
@@ -92,6 +93,9 @@ def table(measured: Measured) -> str:
             changed.reason if changed.value is None else f"{changed.low:,.6g} to {changed.high:,.6g}, n = {changed.n}"
         )
         rows.append(f"{name:20}{sides[0]:>16}{sides[1]:>16}  {interval} {changed.unit}")
+    for batch, found in measured.speeds.items():
+        verdict = cast("dict[str, str]", found["verdict"])
+        rows.append(f"batch {batch}: {verdict['speed']}; {verdict['cause']}")
     p = measured.protocol
     rows.append(
         f"{p.device} ({p.device_name}), {p.threads} threads, torch {p.torch_version}, {p.examples} test examples"

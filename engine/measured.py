@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.recipe import Recipe
@@ -17,6 +18,7 @@ class Measured:
     score      which figure is the task's score: "accuracy" or what the task calls it
     chance     what the best constant guess scores
     content    a hash of the variant where it was made elsewhere, by no recipe
+    speeds     by batch size: verdict, ratio with its 99 % interval, throughput, how it was timed
     pair       original against variant, example by example: `paired`, `classes`, `calibration_error`
     """
 
@@ -30,6 +32,7 @@ class Measured:
     content: str = ""
     score: str = "accuracy"
     pair: Mapping[str, object] = field(default_factory=dict)
+    speeds: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data: `measure --json` prints it."""
@@ -43,7 +46,20 @@ class Measured:
             "score": self.score,
             "chance": self.chance,
             **self.pair,
+            **self._speed(),
             **({"content": self.content} if self.content else {}),
+        }
+
+    def _speed(self) -> dict[str, object]:
+        """The verdict of the smallest batch size, and all of them."""
+        if not self.speeds:
+            return {}
+        first = self.speeds[min(self.speeds)]
+        evidence = cast("dict[str, dict[str, dict[str, float]]]", first["verdict"])["evidence"]
+        return {
+            "verdict": first["verdict"],
+            "noise_floor": evidence["machine"]["noise_floor"],
+            "speed": {str(batch): dict(found) for batch, found in self.speeds.items()},
         }
 
 

@@ -20,17 +20,16 @@ from engine.method import Channel, Context
 from engine.metrics.accuracy import evaluate, score_figures
 from engine.metrics.answers import Answers, calibration_error
 from engine.metrics.compute import multiply_adds
-from engine.metrics.latency import time_pair
 from engine.metrics.paired import by_class, compare
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike, check_classes, check_runs, run_or_name
 from engine.revision import revision
+from engine.speed import Get, machine_of, speed_of_record, time_record
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
 Build = Callable[[], nn.Module]
-Get = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
 
 
 class Options(TypedDict, total=False):
@@ -111,7 +110,8 @@ class Measurer:
     def _gather(self, recipe: Recipe | Variant, variant: Build, get: Get) -> Measured:
         original, before = self._side(Recipe(), self._original, get)
         changed, after = self._side(recipe, variant, get)
-        ratio: dict[int, Estimate] = {}
+        ratio, speeds = dict[int, Estimate](), dict[int, Payload]()
+        machine = machine_of(self.protocol, get)
         for batch in self.protocol.batches:
             key = self._latency_key(batch, before["signature"], after["signature"])
             record = get("latency", key, partial(self._times, variant, batch, recipe))
@@ -120,6 +120,7 @@ class Measurer:
                 times = _estimates(record[name])
                 side[f"latency_ms{end}"], side[f"latency_p90_ms{end}"] = times["median"], times["p90"]
             ratio[batch] = _estimates(record["ratio"])["median"]
+            speeds[batch] = speed_of_record(record, batch, machine, (before, after))
         key = {**self._score_key(recipe), "against": "original"}
         pair = get("pair", key, partial(self._pair, before, after))
         protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
@@ -127,7 +128,7 @@ class Measurer:
         sides = Measurement(original), Measurement(changed)
         made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
         figure = self.workload.task.figure
-        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure, pair)
+        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure, pair, speeds)
 
     def _side(self, recipe: Recipe | Variant, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
         size = get("size", self._key(recipe), partial(self._sizes, model))
@@ -197,9 +198,10 @@ class Measurer:
     def _times(self, build: Build, batch: int, recipe: Recipe | Variant) -> Payload:
         variant = build()
         inputs = placed(repeated(self.workload.train[0], batch), self.protocol.device)
-        times = time_pair(self.context.original, variant, inputs, self.protocol, self.channel)
-        figures = {side: {k: v.to_dict() for k, v in values.items()} for side, values in times.figures().items()}
-        return {**figures, "measured_on": str(recipe)}
+        return {
+            **time_record(self.context.original, variant, inputs, self.protocol, self.channel),
+            "measured_on": str(recipe),
+        }
 
 
 class _Follow(Channel):

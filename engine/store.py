@@ -18,14 +18,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from engine.errors import StoreUnavailable, first_line
 
-RecordKind: TypeAlias = Literal["size", "score", "latency", "pair"]
+RecordKind: TypeAlias = Literal["size", "score", "latency", "pair", "machine"]
 Payload: TypeAlias = "dict[str, object]"
 OPENING_S = 10.0
-KINDS: tuple[RecordKind, ...] = ("size", "score", "latency", "pair")
+KINDS: tuple[RecordKind, ...] = ("size", "score", "latency", "pair", "machine")
 
 
 class Store(ABC):
-    """Four kinds of record by key: size and compute, score, latency, original against variant. A key is plain data.
+    """Five kinds of record by key: size and compute, score, latency, original against variant, machine. A key is plain.
 
     url    where another process can read it; None where it cannot
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 from typing import TypeAlias, cast
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 import torch
 from torch import Tensor, nn
 
-from engine.errors import InvalidInput, SecateurError, first_line, shown_text, unknown
+from engine.errors import InvalidInput, SecateurError, first_line, shown, shown_text, unknown
 from engine.examples import Data, Inputs, Split, count, dtype_name, read_split, take
 from engine.fingerprint import fingerprint_of
 from engine.task import TASKS, Task
@@ -192,7 +192,9 @@ def _facts(facts: dict[str, object]) -> tuple[tuple[str, ...], dict[str, object]
     decode = facts.pop("decode", None)
     if facts:
         raise unknown("an argument of Workload", next(iter(facts)), FACTS)
-    named = isinstance(classes, Sequence) and not isinstance(classes, str) and all(isinstance(c, str) for c in classes)
+    if isinstance(classes, Iterable) and not isinstance(classes, str):
+        classes = list(classes)  # an array of names, too
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     said = isinstance(about, Mapping) and all(isinstance(text, str) for pair in about.items() for text in pair)
     for holds, fact, kind in (
         (named, "classes", "a list of texts"),
@@ -201,6 +203,7 @@ def _facts(facts: dict[str, object]) -> tuple[tuple[str, ...], dict[str, object]
         (decode is None or callable(decode), "decode", "a function"),
     ):
         if not holds:
-            key = "{fact} of a workload must be {kind}, got something else"
-            raise InvalidInput(key, fact=fact, kind=kind)
-    return tuple(classes), dict(hints), dict(about), decode  # type: ignore[arg-type, call-overload, return-value]
+            key = "{fact} of a workload must be {kind}, got {got}"
+            got = {"classes": classes, "hints": hints, "about": about, "decode": decode}[fact]
+            raise InvalidInput(key, fact=fact, kind=kind, got=shown(got))
+    return tuple(map(str, classes)), dict(hints), dict(about), decode  # type: ignore[call-overload, return-value]

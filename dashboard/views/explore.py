@@ -140,7 +140,7 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         points=tuple(sorted((p for p in found if p), key=lambda p: p.value)),
         here=place(here.result, value) if here.status == "done" else None,
         original=place(original.result, neutral) if original.status == "done" else None,
-        chance=cast("float", original.result.get("chance", 0.0)),
+        chance=workload.chance,
         span=_span(view, wishes),
         axis=_axis(view, wishes),
         unit=workload.task.unit,
@@ -223,7 +223,8 @@ def _progress(wishes: Wishes, plan: Plan, outcomes: dict[str, Outcome]) -> None:
         return
     stopped = state.marked("stopped", curve.mark)
     with st.container(horizontal=True, vertical_alignment="center", key="progress"):
-        left = duration((len(states) - done) * measuring.point_seconds(wishes))
+        each = measuring.known_point_seconds(wishes)
+        left = t("an unknown time") if each is None else duration((len(states) - done) * each)
         text = t("{done} of {n} points, {left} to go", done=done, n=len(states), left=left)
         if stopped:
             text = t("Stopped at {done} of {n} points; what was measured is kept.", done=done, n=len(states))

@@ -15,25 +15,36 @@ from engine.examples import Inputs, call, named
 from engine.method import Channel
 from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
 
-RESAMPLES = 400
-NARROW = 0.02  # half the width of the ratio's interval, as a share of the ratio
+RESAMPLES = 1000
+NARROW = 0.02  # half the width of the ratio's 99 % interval, as a share of the ratio
 CHECK_EVERY = 10  # rounds
+LONGEST_S = 10.0  # of warm-up and of rounds, where one pass takes so long that their least number would take minutes
+FEWEST = 3  # rounds, even then
 
 
 @dataclass(frozen=True)
 class PairTimes:
-    """Times in milliseconds of original and variant, in order: (rounds, 2), two runs of each a round."""
+    """Times in milliseconds of original and variant, in order: (rounds, 2), two runs of each a round.
+
+    ended    why no more were taken: "narrow" (the ratio's interval), "budget", "rounds"
+    """
 
     original: Tensor
     variant: Tensor
+    ended: str = "rounds"
 
     def figures(self) -> dict[str, dict[str, Estimate]]:
-        """Median and 90th percentile of each side, and the ratio variant / original, with 95 % intervals."""
-        ratio, low, high = _ratio(self.original, self.variant)
+        """Median and 90th percentile of each side, and the ratio variant / original, with 95 % intervals.
+
+        `wide` is the ratio with its 99 % interval, which a verdict rests on.
+        """
+        ratio, low, high = _ratio(self.original, self.variant, 0.95)
+        _, lowest, highest = _ratio(self.original, self.variant, 0.99)
+        n, unit = len(self.original), "variant / original"
         return {
             "original": {"median": _quantile(self.original, 0.5), "p90": _quantile(self.original, 0.9)},
             "variant": {"median": _quantile(self.variant, 0.5), "p90": _quantile(self.variant, 0.9)},
-            "ratio": {"median": Estimate(ratio, low, high, len(self.original), "variant / original")},
+            "ratio": {"median": Estimate(ratio, low, high, n, unit), "wide": Estimate(ratio, lowest, highest, n, unit)},
         }
 
 
@@ -50,17 +61,29 @@ def time_pair(
     run_a, run_b = _runner(original, inputs), _runner(variant, inputs)
     times: list[tuple[float, float, float, float]] = []
     with _quiet(original, variant, protocol.threads), torch.inference_mode():
-        for _ in range(protocol.warm_up):
-            run_a(), run_b()
         began = time.perf_counter()
+        for done in range(protocol.warm_up):
+            if done and time.perf_counter() - began > LONGEST_S:
+                break
+            line.check()
+            run_a(), run_b()
+        began, ended = time.perf_counter(), ""
         while len(times) < protocol.most_rounds:
             line.check()
             times.append((run_a(), run_b(), run_b(), run_a()))
-            spent = time.perf_counter() - began > protocol.budget_s
-            if len(times) >= protocol.least_rounds and (spent or _narrow(times)):
+            if ended := _ended(times, time.perf_counter() - began, protocol):
                 break
     table = torch.tensor(times, dtype=torch.float64)
-    return PairTimes(table[:, [0, 3]], table[:, [1, 2]])
+    return PairTimes(table[:, [0, 3]], table[:, [1, 2]], ended or "rounds")
+
+
+def _ended(times: list[tuple[float, float, float, float]], spent_s: float, protocol: Protocol) -> str:
+    """Why no more rounds are needed, or nothing."""
+    if len(times) < protocol.least_rounds:
+        return "budget" if len(times) >= FEWEST and spent_s > max(LONGEST_S, protocol.budget_s) else ""
+    if _narrow(times):
+        return "narrow"
+    return "budget" if spent_s > protocol.budget_s else ""
 
 
 def _runner(model: nn.Module, inputs: Inputs) -> Callable[[], float]:
@@ -94,7 +117,7 @@ def _narrow(times: list[tuple[float, float, float, float]]) -> bool:
     if len(times) % CHECK_EVERY:
         return False
     table = torch.tensor(times, dtype=torch.float64)
-    ratio, low, high = _ratio(table[:, [0, 3]], table[:, [1, 2]])
+    ratio, low, high = _ratio(table[:, [0, 3]], table[:, [1, 2]], 0.99)
     return high - low < 2 * NARROW * ratio
 
 
@@ -103,11 +126,12 @@ def _resampled(rounds: int) -> Tensor:
     return torch.randint(rounds, (RESAMPLES, rounds), generator=generator)
 
 
-def _ratio(original: Tensor, variant: Tensor) -> tuple[float, float, float]:
+def _ratio(original: Tensor, variant: Tensor, share: float) -> tuple[float, float, float]:
     drawn = _resampled(len(original))  # the same rounds of both sides: what disturbed a round disturbed both
     ratios = variant[drawn].flatten(1).quantile(0.5, dim=1) / original[drawn].flatten(1).quantile(0.5, dim=1)
     value = float(variant.quantile(0.5) / original.quantile(0.5))  # as _quantile: torch's median takes the lower middle
-    low, high = ratios.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    ends = torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64)
+    low, high = ratios.quantile(ends).tolist()
     return value, min(low, value), max(high, value)
 
 

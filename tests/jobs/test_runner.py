@@ -78,7 +78,7 @@ def test_only_the_driver_writes_the_store(noted: Noted, worker: Executor, job: M
     runner = Runner(noted, lambda: worker)
     assert done(runner, job("point", PRUNED)).status == "done"
     runner.close()
-    assert sorted({kind for kind, _ in noted.written}) == ["latency", "pair", "score", "size"]
+    assert sorted({kind for kind, _ in noted.written}) == ["latency", "machine", "pair", "score", "size"]
     assert {pid for _, pid in noted.written} == {os.getpid()}
     table = noted._tables["size"]
     with noted._engine.connect() as connection:

@@ -1,0 +1,150 @@
+"""What each layer of a model costs: its time, its multiply-adds, the bytes that it moves."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from engine.examples import Inputs, call, named, placed
+from engine.metrics.record import in_eval_mode
+
+RUNS = 9
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer, a module without children that has weights, in one forward pass of a batch.
+
+    path             where it stands in the model; a layer that is called twice counts once, with both calls
+    kind             its class
+    shape            of its weight, or of its first parameter
+    parameters       how many numbers it holds
+    multiply_adds    of the batch; 0 where torch's counter knows none
+    moved_bytes      inputs, outputs and weights, each once a call
+    time_ms          the median over the runs
+    """
+
+    path: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    moved_bytes: int
+    time_ms: float
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> LayerCost:
+        """What `to_dict` gave."""
+        return cls(**{**plain, "shape": tuple(plain["shape"])})
+
+
+def layer_costs(model: nn.Module, inputs: Inputs, budget_s: float = 0.2) -> list[LayerCost]:
+    """The cost of every layer, in the order of the first call; the model's mode is put back.
+
+    inputs      a batch (batch, ...), on the model's device
+    budget_s    for up to RUNS passes after a first one; two are made in any case
+    """
+    notes = _Notes({module: path for path, module in model.named_modules() if _is_layer(module)}, inputs)
+    with notes.listening(), in_eval_mode(model), torch.inference_mode():
+        began = time.perf_counter()
+        while len(notes.rounds) < 2 or (len(notes.rounds) <= RUNS and time.perf_counter() - began < budget_s):
+            notes.rounds.append({})  # the first is a warm-up
+            call(model, inputs)
+    counts = _multiply_adds(model, inputs)
+    return [notes.cost(path, module, counts.get(path, 0)) for module, path in notes.called.items()]
+
+
+class _Notes:
+    """What hooks write down of every layer, in every run."""
+
+    def __init__(self, paths: dict[nn.Module, str], inputs: Inputs) -> None:
+        self.paths = paths
+        self.called: dict[nn.Module, str] = {}
+        self.rounds: list[dict[str, tuple[float, int]]] = []  # milliseconds and bytes of each path
+        self.wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
+            next(iter(named(inputs).values())).device.type, lambda: None
+        )
+        self.begun = 0.0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """With hooks on every layer."""
+        hooks = [module.register_forward_pre_hook(self.before) for module in self.paths]
+        hooks += [module.register_forward_hook(self.after, with_kwargs=True) for module in self.paths]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def before(self, module: nn.Module, given: object) -> None:
+        self.begun = self.now()
+
+    def after(self, module: nn.Module, given: object, keywords: dict[str, object], answer: object) -> None:
+        spent = self.now() - self.begun
+        path = self.called.setdefault(module, self.paths[module])
+        moved = sum(_bytes(tensor) for tensor in _tensors((given, keywords, answer)))
+        own = sum(map(_bytes, _own(module)))
+        if isinstance(module, nn.Embedding):  # of its table only the rows that were asked for are read
+            own = min(own, sum(map(_bytes, _tensors(answer))))
+        ms, before = self.rounds[-1].get(path, (0.0, 0))
+        self.rounds[-1][path] = ms + spent, before + moved + own
+
+    def now(self) -> float:
+        """Milliseconds, once the device has done what it was told."""
+        self.wait()
+        return time.perf_counter_ns() / 1e6
+
+    def cost(self, path: str, module: nn.Module, multiply_adds: int) -> LayerCost:
+        """What was written down of one layer."""
+        own, weight = _own(module), getattr(module, "weight", None)
+        shape = weight.shape if isinstance(weight, Tensor) else own[0].shape
+        times = torch.tensor([one[path][0] for one in self.rounds[1:]], dtype=torch.float64)
+        held, moved = sum(p.numel() for p in own), self.rounds[-1][path][1]
+        return LayerCost(
+            path, type(module).__name__, tuple(shape), held, multiply_adds, moved, float(times.quantile(0.5))
+        )
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return bool(_own(module)) and not any(_own(child) for child in module.children())
+
+
+def _own(module: nn.Module) -> list[Tensor]:
+    return list(module.parameters(recurse=False))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple | list) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def _multiply_adds(model: nn.Module, inputs: Inputs) -> dict[str, int]:
+    """By path, counted on a copy without data."""
+    try:
+        bare = copy.deepcopy(model).to("meta").eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            call(bare, placed(inputs, "meta"))
+    except Exception:  # the same reasons for which a model has no multiply-adds at all
+        return {}
+    root = f"{type(bare).__name__}."
+    found = {name.removeprefix(root): sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
+    return {"": found.get(type(bare).__name__, 0), **found}

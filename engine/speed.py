@@ -1,0 +1,70 @@
+"""A pair of models timed on one batch size, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+from torch import nn
+
+from engine.examples import Inputs
+from engine.method import Channel
+from engine.metrics.latency import time_pair
+from engine.metrics.layers import LayerCost, layer_costs
+from engine.metrics.machine import HANGS_ON, Machine, know_machine
+from engine.metrics.record import Estimate, Protocol
+from engine.metrics.verdict import Sides, cause_of, evidence_of, is_busy, speed_of
+from engine.revision import revision
+from engine.store import Payload, RecordKind
+
+Get: TypeAlias = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
+
+
+def machine_of(protocol: Protocol, get: Get) -> Machine:
+    """What is known of the machine, from the store or measured."""
+    key: Payload = {name: getattr(protocol, name) for name in HANGS_ON}
+    known = get("machine", {**key, "revision": revision()}, lambda: know_machine(protocol).to_dict())
+    return Machine(**cast("dict[str, float]", known))
+
+
+def time_record(
+    original: nn.Module, variant: nn.Module, inputs: Inputs, protocol: Protocol, channel: Channel | None = None
+) -> Payload:
+    """Latency of both, their ratio, and the cost of every layer of each, as plain data."""
+    times = time_pair(original, variant, inputs, protocol, channel)
+    figures: Payload = {
+        side: {name: estimate.to_dict() for name, estimate in values.items()}
+        for side, values in times.figures().items()
+    }
+    layers = [[layer.to_dict() for layer in layer_costs(model, inputs)] for model in (original, variant)]
+    return {**figures, "ended": times.ended, "layers": layers}
+
+
+def speed_of_record(record: Payload, batch: int, machine: Machine, sizes: tuple[Payload, Payload]) -> Payload:
+    """What one timed batch size says: verdict, ratio, throughput, and how it was timed.
+
+    sizes    the records of original and variant with `nonzero` and `parameters`
+    """
+    ratio = Estimate(**cast("dict[str, Any]", cast("Payload", record["ratio"])["wide"]))
+    before, after = (
+        [LayerCost.from_dict(layer) for layer in side] for side in cast("list[list[Any]]", record["layers"])
+    )
+    zeros = [_count(size, "parameters") - _count(size, "nonzero") for size in sizes]
+    sides, speed = Sides(before, after, machine, zeros[1] - zeros[0]), speed_of(ratio, machine.noise_floor)
+    medians = [Estimate(**cast("Payload", record[side])["median"]) for side in ("original", "variant")]  # type: ignore[arg-type]
+    return {
+        "verdict": {"speed": speed, "cause": str(cause_of(speed, sides)), "evidence": evidence_of(sides)},
+        "ratio": ratio.to_dict(),
+        "busy": is_busy(ratio, machine.noise_floor),
+        "throughput_per_s": dict(zip(("original", "variant"), (_per_second(m, batch) for m in medians), strict=True)),
+        "ended": record["ended"],
+        "measured_on": record["measured_on"],
+    }
+
+
+def _count(size: Payload, name: str) -> int:
+    return int(cast("Any", cast("Payload", size[name])["value"]))
+
+
+def _per_second(median: Estimate, batch: int) -> float | None:
+    return None if not median.value else batch * 1e3 / median.value
