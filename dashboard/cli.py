@@ -36,7 +36,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     options = parser(__doc__).parse_args(arguments)
     try:
-        return COMMANDS[options.command](options)
+        status = COMMANDS[options.command](options)
+        sys.stdout.flush()
+        return status
     except SecateurError as error:
         print(f"secateur: {error}", file=sys.stderr)
         return BAD_INPUT
