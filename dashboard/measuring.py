@@ -134,6 +134,9 @@ def plan(view: View, wishes: Wishes) -> Plan:
         agreed = _agreed(view, wishes, seconds) if wishes.curve and wishes.curve.trainings else []
         return Plan([*jobs, *agreed], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
     jobs += [job for job in (wishes.here, wishes.line, wishes.weights) if job is not None]
+    if wishes.line is not None and wishes.price is None:  # written in a fraction of the time that any figure takes
+        jobs.remove(wishes.line)
+        jobs.insert(0, wishes.line)
     return Plan([*jobs, *_agreed(view, wishes, seconds)], ask_curve=_asked(view, wishes, seconds))
 
 

@@ -10,6 +10,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from engine.lines import write_line
+from sample_models import load
+
 from .conftest import ROOT, WAIT_MS, OpenPage, Serve, wait_idle
 
 pytestmark = pytest.mark.browser
@@ -238,3 +241,26 @@ def test_a_nonsense_address_is_one_sentence_and_the_next_move_works(link: Link, 
     assert view_of(page)["model"] == "fashion_resnet"
     assert press(page, "ArrowRight") == 0.51
     expect(alert).to_have_count(0)
+
+
+LINES, LINES_MS = ".st-key-line code", 90_000  # a line waits for what is being measured
+
+
+def lines_of(page: Page) -> list[str]:
+    """The lines that a language model and its variant write, once they are written."""
+    expect(page.locator(LINES)).to_have_count(2, timeout=LINES_MS)
+    return page.locator(LINES).all_inner_texts()
+
+
+def test_two_lines_stand_side_by_side_and_another_pair_comes_on_a_click(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([["weight_pruning", {"form": "magnitude_layer", "amount": 0.9}]], model="character_lm"))
+    page.set_default_timeout(LINES_MS)
+    workload = load("character_lm")
+    original, variant = lines_of(page)
+    assert original == write_line(workload.model(), workload, 0)
+    assert variant != original
+    assert variant[:3] == original[:3]  # both begin as the same validation text
+    page.locator(".st-key-another-line button").click()
+    expect(page.locator(LINES).first).not_to_have_text(original, timeout=LINES_MS)
+    assert view_of(page)["line"] == 1
+    assert lines_of(page)[0] == write_line(workload.model(), workload, 1)
