@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from sample_models import load
 
 from .conftest import OpenPage, Serve, wait_idle
-from .test_explore import APP, PRUNE, VALUES, amount_of, link_to, measured, press, values_of, view_of
+from .pages import APP, PRUNE, VALUES, amount_of, link_to, measured, press, values_of, view_of
 
 pytestmark = pytest.mark.browser
 
