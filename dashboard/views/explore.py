@@ -13,7 +13,7 @@ from dashboard.charts import CurveData, curve_chart, curve_point, method_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Plan, Wishes
 from dashboard.view import AXES, View
-from dashboard.views import figures, lines, recipe, weights
+from dashboard.views import figures, lines, recipe, speed, weights
 from dashboard.words import duration, plain, sentence, t, title
 from engine import Outcome
 
@@ -83,6 +83,7 @@ def _results(was_busy: bool, shown: str) -> None:
     with st.container(border=True, key="tradeoff"):
         _tradeoff(view, wishes, outcomes)
     _progress(wishes, plan, outcomes)
+    speed.show(outcomes[wishes.here.key])
     lines.show(wishes, plan.ask_point is not None)
     weights.show(view, wishes, plan.ask_point is not None)
     busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.jobs)

@@ -102,9 +102,9 @@ def _indistinct_score(old: Estimate | None, new: Estimate | None) -> bool:
 
 
 def _indistinct_time(here: Outcome) -> bool:
-    """Whether the latency's change may be none: the interval of its ratio holds 1."""
-    ratios = cast("dict[str, dict[str, float]]", here.result.get("latency_ratio", {}))
-    return "1" in ratios and ratios["1"]["low"] <= 1 <= ratios["1"]["high"]
+    """Whether the latency's change may be none: its verdict says so."""
+    speeds = cast("dict[str, dict[str, dict[str, str]]]", here.result.get("speed", {}))
+    return "1" in speeds and speeds["1"]["verdict"]["speed"] == "not distinguishable"
 
 
 def _value(estimate: Estimate) -> str:
