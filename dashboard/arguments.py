@@ -31,6 +31,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     commands.add_parser("methods", help="the methods there are").add_argument("--json", action="store_true")
     _add_measure(commands.add_parser("measure", help="measure one recipe"))
+    _add_check(commands.add_parser("check", help="measure one recipe, and fail where a bound is broken"))
     _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
     return made
 
@@ -56,6 +57,15 @@ def _add_measure(one: argparse.ArgumentParser) -> None:
     made.add_argument("--variant", metavar="FILE", help="a variant made elsewhere: .safetensors, widths may differ")
     one.add_argument("--batch", type=int, metavar="N", help="time this batch size, too, beside 1 and 64")
     one.add_argument("--threads", type=int, metavar="N", help="torch's threads inside one operator")
+
+
+def _add_check(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
+    one.add_argument("--min-accuracy", type=float, metavar="A", help="of the task's score, whatever it is called")
+    one.add_argument("--max-latency-ms", type=float, metavar="MS", help="median, batch of 1")
+    one.add_argument("--max-parameters", type=float, metavar="N")
+    one.set_defaults(batch=None, threads=None)
 
 
 def _add_sweep(one: argparse.ArgumentParser) -> None:

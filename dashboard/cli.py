@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dashboard import models
 from dashboard.arguments import BAD_INPUT, parser
+from dashboard.bounds import BROKEN_BOUND, Bounds, checked
 from dashboard.printing import line, rows, table
 from engine import (
     InvalidInput,
@@ -142,6 +143,19 @@ def _measure(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    recipe = Recipe.parse(_recipe_text(options.recipe))
+    bounds = Bounds(options.min_accuracy, options.max_latency_ms, options.max_parameters)
+    with _measurer(options) as measurer:
+        measured = measurer.measure(recipe)
+    checks = checked(measured, bounds)
+    if options.json:
+        print(json.dumps({"passed": all(c.holds for c in checks), "checks": [c.to_dict() for c in checks]}))
+    else:
+        print("\n".join(str(c) for c in checks))
+    return 0 if all(c.holds for c in checks) else BROKEN_BOUND
+
+
 def _sweep(options: argparse.Namespace) -> int:
     plan = Sweep(
         Recipe.parse(_recipe_text(options.recipe)),
@@ -192,4 +206,4 @@ def _vary(text: str) -> tuple[int, str]:
     return int(step), name
 
 
-COMMANDS = {"run": _run, "models": _models, "methods": _methods, "measure": _measure, "sweep": _sweep}
+COMMANDS = {"run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "sweep": _sweep}
