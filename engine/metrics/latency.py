@@ -114,11 +114,13 @@ def _quiet(original: nn.Module, variant: nn.Module, threads: int) -> Iterator[No
 
 
 def _narrow(times: list[tuple[float, float, float, float]]) -> bool:
+    """Whether the ratio's interval is narrow, and clear of the two values at which a verdict would turn."""
     if len(times) % CHECK_EVERY:
         return False
     table = torch.tensor(times, dtype=torch.float64)
     ratio, low, high = _ratio(table[:, [0, 3]], table[:, [1, 2]], 0.99)
-    return high - low < 2 * NARROW * ratio
+    turns = any(low < end < high for end in (1 + NARROW, 1 / (1 + NARROW)))
+    return high - low < 2 * NARROW * ratio and not turns
 
 
 def _resampled(rounds: int) -> Tensor:
