@@ -175,7 +175,7 @@ def point_seconds(wishes: Wishes) -> float:
 def known_point_seconds(wishes: Wishes) -> float | None:
     """How long one point of this curve took so far, None before the first of them.
 
-    The original does not count: it comes first, and so with all that is done once.
+    The original counts only until there is another: it comes first, and so with all that is done once.
     """
     of_points = [cache.runner().outcome(job).seconds for job in wishes.points]
     known = [s for s in of_points if s > 0] or [s for s in (cache.runner().outcome(wishes.original).seconds,) if s > 0]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput
@@ -126,8 +125,7 @@ def score_estimate(terms: Tensor, task: Task, seed: int = 0) -> Estimate:
     """
     value = float(task.finish(terms.sum(0)))
     if task.proportion and math.isfinite(value):
-        interval = binomtest(round(float(terms[:, 0].sum())), len(terms)).proportion_ci(method="wilson")
-        return Estimate(value, float(interval.low), float(interval.high), len(terms), task.unit)
+        return replace(Estimate.share(round(float(terms[:, 0].sum())), len(terms)), value=value, unit=task.unit)
     return _resampled(value, terms, task, seed)
 
 
@@ -143,5 +141,4 @@ def _resampled(value: float, terms: Tensor, score: Task | Score, seed: int) -> E
     if scores.shape != (RESAMPLES,):
         key = "a score's finish must take sums (..., k) and give (...), got {got} for {given}: index as sums[..., 0]"
         raise InvalidInput(key, got=tuple(scores.shape), given=tuple(drawn.shape))
-    low, high = scores.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Estimate(value, min(low, value), max(high, value), n, score.unit)
+    return Estimate.drawn(value, scores, n, score.unit)

@@ -65,8 +65,7 @@ def calibration_error(answers: Answers, seed: int = 0) -> Estimate:
     generator = torch.Generator().manual_seed(seed)
     value = float(error(torch.arange(n)[None]))
     drawn = torch.cat([error(torch.randint(n, (100, n), generator=generator)) for _ in range(RESAMPLES // 100)])
-    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Estimate(value, min(low, value), max(high, value), n, "fraction")
+    return Estimate.drawn(value, drawn, n, "fraction")
 
 
 def _packed(tensor: Tensor, dtype: type) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.examples import Inputs, call, named
 from engine.method import Channel
-from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
+from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads, waiter
 
 RESAMPLES = 1000
 NARROW = 0.02  # half the width of the ratio's 99 % interval, as a share of the ratio
@@ -87,9 +87,7 @@ def _ended(times: list[tuple[float, float, float, float]], spent_s: float, proto
 
 
 def _runner(model: nn.Module, inputs: Inputs) -> Callable[[], float]:
-    wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
-        next(iter(named(inputs).values())).device.type, lambda: None
-    )
+    wait = waiter(next(iter(named(inputs).values())).device)
 
     def timed() -> float:
         wait()
@@ -140,5 +138,4 @@ def _ratio(original: Tensor, variant: Tensor, share: float) -> tuple[float, floa
 def _quantile(times: Tensor, share: float) -> Estimate:
     value = float(times.flatten().quantile(share))
     drawn = times[_resampled(len(times))].flatten(1).quantile(share, dim=1)
-    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Estimate(value, min(low, value), max(high, value), times.numel(), "ms")
+    return Estimate.drawn(value, drawn, times.numel(), "ms")

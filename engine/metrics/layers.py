@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine.examples import Inputs, call, named, placed
-from engine.metrics.record import in_eval_mode
+from engine.metrics.record import in_eval_mode, waiter
 
 RUNS = 9
 
@@ -73,9 +73,7 @@ class _Notes:
         self.paths = paths
         self.called: dict[nn.Module, str] = {}
         self.rounds: list[dict[str, tuple[float, int]]] = []  # milliseconds and bytes of each path
-        self.wait: Callable[[], object] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
-            next(iter(named(inputs).values())).device.type, lambda: None
-        )
+        self.wait = waiter(next(iter(named(inputs).values())).device)
         self.begun = 0.0
 
     @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.metrics.latency import time_pair
-from engine.metrics.record import Protocol, torch_threads
+from engine.metrics.record import Protocol, torch_threads, waiter
 
 LEAST_FLOOR = 0.02  # as narrow as the ratio's interval is asked to be: nothing finer is told apart
 PAIRS = 12  # of identical models
@@ -82,7 +82,7 @@ def identical_ratios(protocol: Protocol, pairs: int = PAIRS) -> list[float]:
 
 def _best(work: Callable[[], object], on: Tensor) -> float:
     """The shortest of many times, in seconds."""
-    wait = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(on.device.type, lambda: None)
+    wait = waiter(on.device)
     work()
     best, began = float("inf"), time.perf_counter()
     while time.perf_counter() - began < SECONDS:

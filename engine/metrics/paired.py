@@ -101,8 +101,7 @@ def share(right: int, n: int) -> Estimate:
     """So many of n, with Wilson's 95 % interval."""
     if n == 0:
         return Estimate.missing("there are no examples of it", "fraction")
-    interval = binomtest(right, n).proportion_ci(method="wilson")
-    return Estimate(right / n, float(interval.low), float(interval.high), n, "fraction")
+    return Estimate.share(right, n)
 
 
 def _difference(a: Tensor, b: Tensor, task: Task, seed: int) -> tuple[Estimate, float]:
@@ -120,7 +119,6 @@ def _difference(a: Tensor, b: Tensor, task: Task, seed: int) -> tuple[Estimate, 
         drawn_sums.append(times @ both)  # how often each example was drawn, by what it adds
     before, after = (task.finish(half) for half in torch.cat(drawn_sums).split(a.shape[1], dim=1))
     drawn = after - before
-    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))
-    return Estimate(value, min(low, value), max(high, value), n, task.unit), p
+    return Estimate.drawn(value, drawn, n, task.unit), p

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 import torch
-from torch import nn
+from scipy.stats import binomtest
+from torch import Tensor, nn
 
 from engine.errors import InvalidInput, unknown
 
@@ -38,6 +39,18 @@ class Estimate:
     def exact(cls, value: float, unit: str) -> Estimate:
         """A count: nothing about it is uncertain."""
         return cls(value, value, value, 1, unit)
+
+    @classmethod
+    def share(cls, right: int, n: int) -> Estimate:
+        """So many of n, with Wilson's interval."""
+        interval = binomtest(right, n).proportion_ci(method="wilson")
+        return cls(right / n, float(interval.low), float(interval.high), n, "fraction")
+
+    @classmethod
+    def drawn(cls, value: float, resamples: Tensor, n: int, unit: str) -> Estimate:
+        """A figure with the interval of its resamples (resamples,), which holds it."""
+        low, high = resamples.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+        return cls(value, min(low, value), max(high, value), n, unit)
 
     @classmethod
     def missing(cls, reason: str, unit: str) -> Estimate:
@@ -163,6 +176,12 @@ def device_name(device: torch.device) -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def waiter(device: torch.device) -> Callable[[], object]:
+    """What waits until the device has done what it was told."""
+    waits: dict[str, Callable[[], object]] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
+    return waits.get(device.type, lambda: None)
 
 
 @contextmanager
