@@ -13,7 +13,14 @@ def revision(*methods: str) -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent
     shared = [*sorted((root / "metrics").glob("*.py")), *sorted((root / "edit").glob("*.py"))]
-    for path in [*shared, root / "recipe.py", root / "measurement.py", root / "task.py"]:
+    for path in [
+        *shared,
+        root / "recipe.py",
+        root / "measurement.py",
+        root / "speed.py",
+        root / "examples.py",
+        root / "task.py",
+    ]:
         digest.update(path.read_bytes())
     for text in methods:
         digest.update(text.encode())

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from safetensors.torch import save_file
 
-from sample_models import load
+from tests import digits
 
 from .conftest import OpenPage, Serve, wait_idle
 from .pages import APP, PRUNE, VALUES, amount_of, link_to, measured, press, values_of, view_of
@@ -36,9 +36,7 @@ def send(page: Page, file: Path) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """Weights of the same net, spoilt so that their accuracy tells them from the shipped ones."""
-    state = {name: tensor.clone() for name, tensor in load("digits_mlp").model().state_dict().items()}
-    state["head.bias"][0] += 4
-    save_file(state, tmp_path / "my weights.safetensors")
+    save_file(digits.weights(bias=4), tmp_path / "my weights.safetensors")
     return tmp_path / "my weights.safetensors"
 
 
@@ -74,10 +72,7 @@ def test_a_checkpoint_is_uploaded_and_explored(opened: Page, weights: Path, tmp_
 
 
 def test_a_table_is_uploaded_and_scored_on(opened: Page, tmp_path: Path) -> None:
-    x, y = load("digits_mlp").test
-    head = ",".join([*(f"dot{i}" for i in range(64)), "label"])
-    rows = [",".join([*map(str, row.tolist()), str(int(label))]) for row, label in zip(x[:40], y[:40], strict=True)]
-    (tmp_path / "own.csv").write_text("\n".join([head, *rows]), "utf-8")
+    (tmp_path / "own.csv").write_text(digits.table(40), "utf-8")
     opened.get_by_text("Bring your own").click()
     send(opened, tmp_path / "own.csv")
     opened.wait_for_function("decodeURIComponent(location.search).includes('digits_mlp~d')")

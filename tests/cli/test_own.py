@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from dashboard import models
 from engine import Recipe
 from sample_models import available_models, load, pretrained
+from tests import digits
 from tests.foreign import REFERENCES
 
 from .conftest import MEMORY, Cli, Served
@@ -33,9 +34,7 @@ def forgotten() -> Iterator[None]:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """The digits perceptron's weights, all but the last layer's bias as shipped."""
-    state = {name: tensor.clone() for name, tensor in load("digits_mlp").model().state_dict().items()}
-    state["head.bias"][0] += 30.0
-    save_file(state, tmp_path / "own.safetensors")
+    save_file(digits.weights(bias=30), tmp_path / "own.safetensors")
     return tmp_path / "own.safetensors"
 
 

@@ -9,7 +9,8 @@ from safetensors.torch import save
 
 from dashboard import models, uploads
 from engine import InvalidInput
-from sample_models import load, reference
+from sample_models import reference
+from tests import digits
 
 DIGITS, CANCER = reference("digits_mlp"), reference("cancer_mlp")
 
@@ -22,14 +23,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def weights() -> bytes:
-    return save({name: tensor.clone() for name, tensor in load("digits_mlp").model().state_dict().items()})
+    return save(digits.weights())
 
 
 def table(n: int = 3) -> bytes:
-    x, y = load("digits_mlp").test
-    head = ",".join([*(f"dot{i}" for i in range(64)), "label"])
-    rows = [",".join([*map(str, row.tolist()), str(int(label))]) for row, label in zip(x[:n], y[:n], strict=True)]
-    return "\n".join([head, *rows]).encode()
+    return digits.table(n).encode()
 
 
 def test_weights_and_data_are_found_again_by_the_models_name() -> None:
