@@ -15,10 +15,11 @@ from engine.errors import (
     UnknownName,
     unknown,
 )
+from engine.form import Effect, Form
 from engine.jobs import Outcome, Runner
 from engine.measured import Measured
 from engine.measurement import Measurer, measure
-from engine.method import Channel, Context, Effect, Form, Method
+from engine.method import Channel, Context, Method
 from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.microscope import WeightView, count_things, layer_names
 from engine.recipe import Recipe

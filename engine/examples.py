@@ -47,6 +47,11 @@ def take(inputs: Inputs, chosen: Tensor | slice) -> Inputs:
     return each(inputs, lambda tensor: tensor[chosen].clone() if isinstance(chosen, slice) else tensor[chosen])
 
 
+def device_of(inputs: Inputs) -> torch.device:
+    """Where they lie."""
+    return next(iter(named(inputs).values())).device
+
+
 def placed(inputs: Inputs, device: torch.device | str) -> Inputs:
     """The same on a device."""
     return each(inputs, lambda tensor: tensor.to(device))
@@ -94,11 +99,16 @@ def main_tensor(outputs: object) -> Tensor:
 
 
 def tensors_in(outputs: object) -> list[Tensor]:
-    """All tensors of a model's answer that hang on its weights, however deep they lie in tuples and mappings."""
-    if isinstance(outputs, Tensor):
-        return [outputs] if outputs.requires_grad else []
-    parts = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
-    return [tensor for part in parts for tensor in tensors_in(part)]
+    """All tensors of a model's answer that hang on its weights."""
+    return [tensor for tensor in tensors_of(outputs) if tensor.requires_grad]
+
+
+def tensors_of(value: object) -> list[Tensor]:
+    """All tensors in something, however deep they lie in tuples and mappings."""
+    if isinstance(value, Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    return [tensor for part in parts for tensor in tensors_of(part)]
 
 
 def read_split(data: Data, part: str, wide: torch.dtype = torch.float32) -> Split:

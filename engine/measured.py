@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from engine.metrics.compute import DEFINITION
 from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.recipe import Recipe
 
@@ -19,6 +20,7 @@ class Measured:
     chance     what the best constant guess scores
     content    a hash of the variant where it was made elsewhere, by no recipe
     speeds     by batch size: verdict, ratio with its 99 % interval, throughput, how it was timed
+    uncounted  of each side, the operators that are not in its multiply-adds, and how often they ran
     pair       original against variant, example by example: `paired`, `classes`, `calibration_error`
     """
 
@@ -32,6 +34,7 @@ class Measured:
     content: str = ""
     score: str = "accuracy"
     pair: Mapping[str, object] = field(default_factory=dict)
+    uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     speeds: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
@@ -45,6 +48,7 @@ class Measured:
             "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
             "score": self.score,
             "chance": self.chance,
+            "compute": {"definition": str(DEFINITION), "uncounted": {k: dict(v) for k, v in self.uncounted.items()}},
             **self.pair,
             **self._speed(),
             **({"content": self.content} if self.content else {}),

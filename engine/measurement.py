@@ -11,25 +11,22 @@ from typing import TypedDict, Unpack, cast
 import torch
 from torch import nn
 
-from engine.catalogue import source_of
-from engine.errors import InvalidInput, unknown
+from engine.errors import CannotApply, InvalidInput, unknown
 from engine.examples import Inputs, count, placed, take
 from engine.fingerprint import content_of
+from engine.keys import Keys
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context
-from engine.metrics.accuracy import evaluate, score_figures
-from engine.metrics.answers import Answers, calibration_error
-from engine.metrics.compute import multiply_adds
-from engine.metrics.paired import by_class, compare
+from engine.metrics.precision import BASELINES, baseline, in_dtype
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
-from engine.metrics.size import signature, size_figures
 from engine.recipe import Recipe, RecipeLike, check_classes, check_runs, run_or_name
-from engine.revision import revision
+from engine.records import pair_record, score_record, size_record
 from engine.speed import Get, machine_of, speed_of_record, time_record
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
 Build = Callable[[], nn.Module]
+Made = Recipe | Variant
 
 
 class Options(TypedDict, total=False):
@@ -62,7 +59,8 @@ class Measurer:
                 raise unknown("an option of measure and sweep", name, Options.__annotations__)
         self.workload = workload
         asked = options.get("protocol") or Protocol.here(options.get("device"))
-        self.protocol = replace(asked, dtype=workload.dtype)
+        self.protocol = replace(asked, dtype=asked.dtype or workload.dtype)
+        self.keys = Keys(workload, self.protocol)
         store = options.get("store")
         self.store: Store = open_store(store) if isinstance(store, str) else store or MemoryStore()
         self.fresh = bool(options.get("fresh"))
@@ -87,7 +85,28 @@ class Measurer:
             return built[0]
 
         with torch_threads(self.protocol.threads):
-            return self._gather(recipe, variant, self._keep)
+            return self._gather(recipe, variant, self.keep)
+
+    def measure_baseline(self, name: str) -> Measured:
+        """Every figure of the original in other numbers, "bfloat16" or "int8", beside the original.
+
+        Raises UnknownName, CannotApply where it cannot be had here, BrokenVariant where it does not run.
+        """
+        if name not in BASELINES:
+            raise unknown("a baseline", name, BASELINES)
+        if self.protocol.dtype != self.workload.dtype:
+            key = "{name} must be measured beside the original in its own {own}, got {got}"
+            raise CannotApply(key, name=name, own=self.workload.dtype, got=self.protocol.dtype)
+        made: list[nn.Module] = []
+
+        def variant() -> nn.Module:
+            if not made:
+                made.append(baseline(name, self.context.original, self.protocol))
+                check_runs(made[0], self.context, by_recipe=False)
+            return made[0]
+
+        with torch_threads(self.protocol.threads):
+            return self._gather(Variant(name), variant, self.keep)
 
     def measure_model(self, model: nn.Module) -> Measured:
         """Every figure of a variant that was made elsewhere, beside the original. Raises as `measure` does."""
@@ -96,49 +115,61 @@ class Measurer:
         own = copy.deepcopy(model).to(self.protocol.device).eval()
         with torch_threads(self.protocol.threads):
             check_runs(own, self.context, by_recipe=False)
-            return self._gather(Variant(content_of(own)), lambda: own, self._keep)
+            return self._gather(Variant(content_of(own)), lambda: own, self.keep)
 
-    def lookup(self, recipe: RecipeLike) -> Measured | None:
+    def lookup(self, recipe: RecipeLike | Variant) -> Measured | None:
         """The point where the store holds all of it, else None; nothing is built or measured."""
         if self.fresh:
             return None
+        made = recipe if isinstance(recipe, Variant) else Recipe.of(recipe)
         try:
-            return self._gather(Recipe.of(recipe), _refuse, self._find)
+            return self._gather(made, _refuse, self._find)
         except NotStored:
             return None
 
-    def _gather(self, recipe: Recipe | Variant, variant: Build, get: Get) -> Measured:
+    def _gather(self, recipe: Made, variant: Build, get: Get) -> Measured:
         original, before = self._side(Recipe(), self._original, get)
         changed, after = self._side(recipe, variant, get)
         ratio, speeds = dict[int, Estimate](), dict[int, Payload]()
         machine = machine_of(self.protocol, get)
         for batch in self.protocol.batches:
-            key = self._latency_key(batch, before["signature"], after["signature"])
+            key = self.keys.latency(batch, before["signature"], after["signature"])
             record = get("latency", key, partial(self._times, variant, batch, recipe))
             end = "" if batch == 1 else f"_{batch}"
             for side, name in ((original, "original"), (changed, "variant")):
                 times = _estimates(record[name])
                 side[f"latency_ms{end}"], side[f"latency_p90_ms{end}"] = times["median"], times["p90"]
+                side[f"peak_memory_bytes{end}"] = times["peak_memory"]
             ratio[batch] = _estimates(record["ratio"])["median"]
             speeds[batch] = speed_of_record(record, batch, machine, (before, after))
-        key = {**self._score_key(recipe), "against": "original"}
-        pair = get("pair", key, partial(self._pair, before, after))
+        pair = get(
+            "pair", self.keys.pair(recipe), partial(pair_record, before, after, self.workload, self.protocol.seed)
+        )
         protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
         chance = self.workload.chance
         sides = Measurement(original), Measurement(changed)
         made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
         figure = self.workload.task.figure
-        return Measured(made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure, pair, speeds)
+        sizes = (("original", before), ("variant", after))
+        work = {name: cast("dict[str, int]", size["uncounted"]) for name, size in sizes}
+        return Measured(
+            made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure, pair, work, speeds
+        )
 
-    def _side(self, recipe: Recipe | Variant, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
-        size = get("size", self._key(recipe), partial(self._sizes, model))
-        score = get("score", self._score_key(recipe), partial(self._score, model))
+    def _side(self, recipe: Made, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
+        size = get("size", self.keys.size(recipe), partial(self._sizes, model, recipe))
+        score = get("score", self.keys.score(recipe), partial(self._score, model))
         return _estimates(size) | _estimates(score), size | score
 
     def _original(self) -> nn.Module:
         return self.context.original
 
-    def _keep(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
+    def cast(self, model: nn.Module) -> nn.Module:
+        """The model in the protocol's dtype: itself where it has it."""
+        return model if self.protocol.dtype == self.workload.dtype else in_dtype(model, self.protocol.dtype)
+
+    def keep(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
+        """The record from the store, or computed and put there."""
         mark = f"{kind}{key}"
         found = None if self.fresh and mark not in self._own else self.store.get(kind, key)
         if found is None:
@@ -154,52 +185,18 @@ class Measurer:
             raise NotStored
         return found
 
-    def _key(self, recipe: Recipe | Variant) -> Payload:
-        steps = recipe if isinstance(recipe, Recipe) else ()
-        names = tuple(sorted({type(step) for step in steps}, key=lambda kind: kind.name))
-        kind, seed = self.protocol.device_kind, self.protocol.seed
-        made = {"workload": self.workload.fingerprint, "recipe": str(recipe), "seed": seed, "device": kind}
-        return {**made, "revision": revision(*(source_of(kind) for kind in names))}
-
-    def _score_key(self, recipe: Recipe | Variant) -> Payload:
-        return {**self._key(recipe), "dtype": self.protocol.dtype, "examples": self.protocol.examples}
-
-    def _latency_key(self, batch: int, *pair: object) -> Payload:
-        what: Payload = {"pair": list(pair), "workload": self.workload.fingerprint}
-        return {**what, "protocol": self.protocol.of_batch(batch), "revision": revision()}
-
-    def _sizes(self, build: Build) -> Payload:
-        model = build()
-        figures = size_figures(model)
-        figures["multiply_adds"] = multiply_adds(model, self.workload.example)
-        return {**{k: v.to_dict() for k, v in figures.items()}, "signature": signature(model)}
+    def _sizes(self, build: Build, made: Made) -> Payload:
+        same = isinstance(made, Variant) and made.content in BASELINES  # as many products, of other numbers
+        return size_record(self.cast(build()), self.workload.example, self._original() if same else None)
 
     def _score(self, build: Build) -> Payload:
-        model = build()
-        task, device = self.workload.task, pick_device(self.protocol.device)
-        found = evaluate(model, task, self.workload.test, device, self.channel)
-        figures = score_figures(found.terms, task, self.protocol.seed)
-        plain: Payload = {k: v.to_dict() for k, v in figures.items()}
-        return {**plain, "examples": len(found.terms[0]), "answers": found.answers.to_dict()}
+        return score_record(self.cast(build()), self.workload, self.protocol, self.channel)
 
-    def _pair(self, before: Payload, after: Payload) -> Payload:
-        """Original against variant, example by example."""
-        sides = [Answers.from_dict(cast("Payload", side["answers"])) for side in (before, after)]
-        targets, names = self.workload.test[1], self.workload.classes
-        classes = by_class(sides[0], sides[1], targets, names) if isinstance(targets, torch.Tensor) else ()
-        paired = compare(sides[0], sides[1], self.workload.task, self.protocol.seed)
-        errors = [calibration_error(side, self.protocol.seed).to_dict() for side in sides]
-        return {
-            "paired": paired.to_dict(),
-            "classes": [one.to_dict() for one in classes],
-            "calibration_error": dict(zip(("original", "variant"), errors, strict=True)),
-        }
-
-    def _times(self, build: Build, batch: int, recipe: Recipe | Variant) -> Payload:
+    def _times(self, build: Build, batch: int, recipe: Made) -> Payload:
         variant = build()
         inputs = placed(repeated(self.workload.train[0], batch), self.protocol.device)
         return {
-            **time_record(self.context.original, variant, inputs, self.protocol, self.channel),
+            **time_record(self.cast(self._original()), self.cast(variant), inputs, self.protocol, self.channel),
             "measured_on": str(recipe),
         }
 

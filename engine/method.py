@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import torch
 from torch import nn
@@ -14,46 +13,12 @@ from torch import nn
 from engine.coefficient import Coefficient, Value
 from engine.errors import Cancelled, CannotApply, InvalidInput, unknown
 from engine.examples import Inputs, Split, batches_of, count, placed, run, take
+from engine.form import Form
+from engine.memo import Memo
 from engine.task import Task
 from engine.workload import Workload
 
 T = TypeVar("T")
-Quantity: TypeAlias = Literal["parameters", "nonzero"]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What a form may do to a model; a test holds every form to it.
-
-    changes       of "values" (numbers in tensors), "shapes" (widths), "modules" (layers replaced or skipped)
-    makes_zeros   more weights may be exactly zero afterwards
-    keeps_zeros   a weight that is zero stays zero (where its layer stays)
-    monotone      coefficient -> (quantity, -1 or +1): which way the quantity can only go as the coefficient grows
-    """
-
-    changes: frozenset[str]
-    makes_zeros: bool = False
-    keeps_zeros: bool = True
-    monotone: Mapping[str, tuple[Quantity, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Form:
-    """One way of doing a method.
-
-    coefficients  the names of those that it uses; another one is an error
-    neutral       values that leave the model untouched, or none
-    needs         of "data", "original", "training"
-    """
-
-    name: str
-    coefficients: tuple[str, ...]
-    effect: Effect
-    latex: str
-    summary: str
-    source: str
-    neutral: Mapping[str, Value] | None = None
-    needs: frozenset[str] = frozenset()
 
 
 class Channel:
@@ -70,26 +35,6 @@ class Channel:
         """Raise Cancelled where somebody asked to stop."""
         if self.cancelled():
             raise Cancelled("the job was cancelled")
-
-
-class Memo:
-    """What has been computed, by key: the `most` entries that were used last."""
-
-    def __init__(self, most: int = 512) -> None:
-        self._most = most
-        self._entries: OrderedDict[Hashable, object] = OrderedDict()
-
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The value that `compute` gave the first time for this key."""
-        if key not in self._entries:
-            self._entries[key] = compute()
-        self._entries.move_to_end(key)
-        while len(self._entries) > self._most:
-            self._entries.popitem(last=False)
-        return cast("T", self._entries[key])
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._entries
 
 
 @dataclass(frozen=True)
@@ -138,6 +83,22 @@ class Context:
         """The inputs of `n` training examples, drawn by seed, on the device: (n, ...)."""
         chosen = torch.randperm(count(self.train[1]), generator=torch.Generator().manual_seed(self.seed))[:n]
         return placed(take(self.train[0], chosen), self.device)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A model in which a step treated one thing alone.
+
+    layers      paths of the layers that are treated as one
+    model       None where they were not treated
+    treatable   whether the step could treat them with other coefficients
+    reason      why they were not treated
+    """
+
+    layers: tuple[str, ...]
+    model: nn.Module | None
+    treatable: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,6 +182,27 @@ class Method(ABC):
     def things(self, model: nn.Module, context: Context) -> int | None:
         """How many layers or nodes the method acts on in this model, where it acts on such; else None."""
         return None
+
+    def one_by_one(self, model: nn.Module, context: Context, layers: Sequence[str]) -> Iterator[Alone] | None:
+        """Copies of the model, in each of which only one of these layers, with all that must go with it, is treated.
+
+        None where a layer that is treated alone is what it is where all are treated: then it is taken from there.
+        """
+        return None
+
+    def treats(self, model: nn.Module, path: str) -> tuple[bool, str]:
+        """Whether the method can change the layer of that path, which has weights, and why it leaves it as it is."""
+        return True, ""
+
+    def at_random(self) -> Method | None:
+        """The same method, removing as much and choosing at random; None where it does not choose."""
+        form = next((f for f in self.forms if f.name == self.how.baseline), None)
+        if form is None:
+            return None
+        kept = {name: value for name, value in self.values.items() if name in form.coefficients}
+        if "alpha" in self.values and "amount" in form.coefficients:  # of a formula: the same share
+            kept["amount"] = self.values["alpha"]
+        return type(self)(form.name, kept)
 
     def cannot(self, rule: str, **fields: object) -> CannotApply:
         """The error that says why this method cannot treat this model."""

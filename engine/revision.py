@@ -13,14 +13,8 @@ def revision(*methods: str) -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent
     shared = [*sorted((root / "metrics").glob("*.py")), *sorted((root / "edit").glob("*.py"))]
-    for path in [
-        *shared,
-        root / "recipe.py",
-        root / "measurement.py",
-        root / "speed.py",
-        root / "examples.py",
-        root / "task.py",
-    ]:
+    alone = ("recipe", "measurement", "records", "speed", "per_layer", "examples", "task")
+    for path in [*shared, *(root / f"{name}.py" for name in alone)]:
         digest.update(path.read_bytes())
     for text in methods:
         digest.update(text.encode())

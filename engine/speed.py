@@ -12,6 +12,7 @@ from engine.method import Channel
 from engine.metrics.latency import time_pair
 from engine.metrics.layers import LayerCost, layer_costs
 from engine.metrics.machine import HANGS_ON, Machine, know_machine
+from engine.metrics.memory import peak_memory
 from engine.metrics.record import Estimate, Protocol
 from engine.metrics.verdict import Sides, cause_of, evidence_of, is_busy, speed_of
 from engine.revision import revision
@@ -37,6 +38,8 @@ def time_record(
         for side, values in times.figures().items()
     }
     layers = [[layer.to_dict() for layer in layer_costs(model, inputs)] for model in (original, variant)]
+    for side, model in zip(("original", "variant"), (original, variant), strict=True):
+        cast("Payload", figures[side])["peak_memory"] = peak_memory(model, inputs).to_dict()
     return {**figures, "ended": times.ended, "layers": layers}
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import platformdirs
 import sqlalchemy as sa
@@ -18,14 +18,15 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from engine.errors import StoreUnavailable, first_line
 
-RecordKind: TypeAlias = Literal["size", "score", "latency", "pair", "machine"]
+RecordKind: TypeAlias = Literal["size", "score", "latency", "pair", "machine", "layers", "elsewhere"]
 Payload: TypeAlias = "dict[str, object]"
 OPENING_S = 10.0
-KINDS: tuple[RecordKind, ...] = ("size", "score", "latency", "pair", "machine")
+KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 
 
 class Store(ABC):
-    """Five kinds of record by key: size and compute, score, latency, original against variant, machine. A key is plain.
+    """Records by key: size and compute, score, latency, original against variant, machine, all layers of a model,
+    latency on other machines. A key is plain.
 
     url    where another process can read it; None where it cannot
     """

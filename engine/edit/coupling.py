@@ -39,6 +39,14 @@ class CoupledGroup:
         """How many there are."""
         return len(self.places)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The paths of the layers whose outputs the nodes are, the root first."""
+        names = {module: name for name, module in self.group._DG.model.named_modules()}
+        outgoing = [item.dep for item in self.group if self.group._DG.is_out_channel_pruning_fn(item.dep.handler)]
+        found = [names[dep.target.module] for dep in outgoing if dep.target.module in names]
+        return tuple(dict.fromkeys([self.root, *found]))
+
     def norms(self) -> Tensor:
         """For each node, the Euclidean norm of all its weights in every coupled layer: (nodes,)."""
         device = next(p.device for p in self.group[0].dep.target.module.parameters())
@@ -131,6 +139,20 @@ def _left_alone(model: nn.Module) -> list[nn.Module]:
         ):
             alone.extend((module, *module.children()))
     return alone
+
+
+def why_not(model: nn.Module, path: str) -> str:
+    """Why no nodes of the layer of that path are cut, as far as the layer shows it."""
+    module = model.get_submodule(path)
+    if any(id(p) in tied(model) for p in module.parameters(recurse=False)):
+        return "its weights are shared with another layer"
+    if isinstance(module, nn.RNNBase):
+        return "the nodes of a recurrent layer stay"
+    if isinstance(module, nn.GroupNorm) or (isinstance(module, CONVOLUTIONS) and module.groups > 1):
+        return "its nodes belong to groups that must keep their size"
+    if module in _left_alone(model):
+        return "attention heads stay whole"
+    return "its nodes are the model's outputs, or are joined to nodes that cannot be cut"
 
 
 def _touches(group: tp.dependency.Group, alone: set[int]) -> bool:

@@ -43,6 +43,11 @@ def _mask(sizes: Tensor, amount: float) -> Tensor:
     return keep
 
 
+def drawn(n: int, seed: int, place: int = 0) -> Tensor:
+    """Scores that say nothing, the same for the same seed and place: (n,), double, hardly ever two alike."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(1_000_003 * seed + place), dtype=torch.float64)
+
+
 def lowest(scores: Tensor, n: int) -> list[int]:
     """The places of the n lowest scores, in ascending order of place; the earlier one goes first among equals."""
     return sorted(scores.argsort(stable=True)[:n].tolist())

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from engine.coefficient import Coefficient, fraction
 from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
 from engine.examples import Inputs, main_tensor, run
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Context, Method
 
 TEMPERATURE = Coefficient("temperature", "real", 4.0, "How far the outputs are softened.", 0.1, 50.0, scale="log")
 SOFT = fraction("soft_share", 0.9, "The weight of the teacher's outputs in the loss; the rest is for the targets.")

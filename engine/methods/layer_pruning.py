@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from engine.coefficient import count, fraction
 from engine.edit.blocks import Block, around, find_blocks
-from engine.edit.scores import block_influence, lowest, removed_of
-from engine.edit.surgery import skip_module
+from engine.edit.scores import block_influence, drawn, lowest, removed_of
+from engine.edit.surgery import skip_module, structural_copy
 from engine.examples import batches_of
 from engine.examples import count as count_of
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Alone, Context, Method
 
 ALPHA = fraction("alpha", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
 AMOUNT = fraction("amount", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
 EXAMPLES = count("examples", 256, "Training examples on which the layers are judged.", 1, 4096)
+
+
+def _within(path: str, block: str) -> bool:
+    return path == block or path.startswith(f"{block}.")
 
 
 class LayerPruning(Method):
@@ -23,6 +30,7 @@ class LayerPruning(Method):
 
     formula           L_new = L − α·|L|: the last round(α · L) layers go
     block_influence   the round(amount · L) layers go that turn their input least: 1 − E cos(x_l, x_{l+1})
+    random            round(amount · L) layers go that are drawn by the seed: the baseline
 
     alpha, amount   share of the layers, 0 up to below 1
     examples        training examples on which the influence is taken, 1 to 4,096
@@ -45,6 +53,7 @@ class LayerPruning(Method):
             "The last layers go.",
             "Source document, formula 4",
             neutral={"alpha": 0.0},
+            baseline="random",
         ),
         Form(
             "block_influence",
@@ -55,6 +64,16 @@ class LayerPruning(Method):
             "Men et al. 2024, arXiv 2403.03853",
             neutral={"amount": 0.0},
             needs=frozenset({"data"}),
+            baseline="random",
+        ),
+        Form(
+            "random",
+            ("amount",),
+            Effect(frozenset({"modules"})),
+            r"L_{new} = L - \alpha \cdot |L|,\quad \text{by lot}",
+            "Layers go by lot: what choosing is worth is the distance from here.",
+            "Baseline",
+            neutral={"amount": 0.0},
         ),
     )
     default_form = "block_influence"
@@ -70,13 +89,21 @@ class LayerPruning(Method):
             goes = removed_of(self.number("alpha"), len(blocks))
             chosen = list(range(len(blocks) - goes, len(blocks)))
         else:
-            scores = context.once(
-                ("block_influence", self.whole("examples")), lambda: self._influence(model, blocks, context)
-            )
-            chosen = lowest(scores, removed_of(self.number("amount"), len(blocks)))
+            chosen = lowest(self._scores(model, blocks, context), removed_of(self.number("amount"), len(blocks)))
         for place in chosen:
             skip_module(model, blocks[place].path)
         return model
+
+    def one_by_one(self, model: nn.Module, context: Context, layers: Sequence[str]) -> Iterator[Alone]:
+        """Each block taken out alone, with all the layers in it."""
+        blocks = [block.path for block in self._blocks(model, context)]
+        for block in blocks:
+            copied = structural_copy(model)
+            skip_module(copied, block)
+            yield Alone(tuple(path for path in layers if _within(path, block)), copied)
+        for path in layers:
+            if not any(_within(path, block) for block in blocks):
+                yield Alone((path,), None, False, "it lies in no layer whose input and output shapes agree")
 
     def things(self, model: nn.Module, context: Context) -> int | None:
         """How many layers can be taken out, all of them counted."""
@@ -84,6 +111,12 @@ class LayerPruning(Method):
 
     def _blocks(self, model: nn.Module, context: Context) -> list[Block]:
         return context.once("blocks", lambda: find_blocks(model, context.examples(2)))
+
+    def _scores(self, model: nn.Module, blocks: list[Block], context: Context) -> Tensor:
+        if self.form == "random":
+            return drawn(len(blocks), context.seed)
+        key = ("block_influence", self.whole("examples"))
+        return context.once(key, lambda: self._influence(model, blocks, context))
 
     def _influence(self, model: nn.Module, blocks: list[Block], context: Context) -> Tensor:
         sums = dict.fromkeys((b.path for b in blocks), 0.0)

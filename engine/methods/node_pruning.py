@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, fraction
-from engine.edit.coupling import CoupledGroup, coupled_groups
-from engine.edit.scores import lowest, removed_of
+from engine.edit.coupling import CoupledGroup, coupled_groups, why_not
+from engine.edit.scores import drawn, lowest, removed_of
 from engine.edit.surgery import own_parameters, structural_copy
 from engine.examples import Inputs, main_tensor, run, take
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Alone, Context, Method
 
 ALPHA = fraction(
     "alpha",
@@ -29,6 +31,7 @@ AMOUNT = fraction(
     counts="nodes",
 )
 PROTECT = Coefficient("protect", "layers", (), "Layers whose nodes stay.")
+PROTECTED = "it is protected"
 NARROWS = frozenset({"shapes"})
 
 
@@ -38,6 +41,7 @@ class NodePruning(Method):
     formula      N_new = N − α·|N|: of each group of coupled nodes, the last round(α · n) go
     group_norm   of each group, the round(amount · n) go whose weights in all coupled layers have the smallest
                  Euclidean norm
+    random       of each group, round(amount · n) nodes go that are drawn by the seed: the baseline
 
     alpha, amount   share of the nodes of each group, 0 up to below 1
     protect         paths of layers whose nodes stay
@@ -62,6 +66,7 @@ class NodePruning(Method):
             "The last nodes of each layer go.",
             "Source document, formula 5",
             neutral={"alpha": 0.0},
+            baseline="random",
         ),
         Form(
             "group_norm",
@@ -70,6 +75,16 @@ class NodePruning(Method):
             r"s_i = \big\lVert (W^{(l)}_i)_{l\ \text{coupled}} \big\rVert_2",
             "The nodes go whose weights, in all layers that share them, are smallest.",
             "Fang et al. 2023, arXiv 2301.12900",
+            neutral={"amount": 0.0},
+            baseline="random",
+        ),
+        Form(
+            "random",
+            ("amount", "protect"),
+            Effect(NARROWS, monotone={"amount": ("parameters", -1)}),
+            r"N_{new} = N - \alpha \cdot |N|,\quad \text{by lot}",
+            "Nodes of each layer go by lot: what choosing is worth is the distance from here.",
+            "Baseline",
             neutral={"amount": 0.0},
         ),
     )
@@ -80,6 +95,26 @@ class NodePruning(Method):
         stays = self._stays(model, context)
         return self._cut(model, context, stays)
 
+    def one_by_one(self, model: nn.Module, context: Context, layers: Sequence[str]) -> Iterator[Alone]:
+        """Each group of coupled nodes cut alone, in all the layers whose outputs they are."""
+        stays = self._stays(model, context)
+        seen: set[str] = set()
+        for i in range(len(self._groups(own_parameters(structural_copy(model)), context, stays))):
+            copied = own_parameters(structural_copy(model))
+            group = self._groups(copied, context, stays)[i]  # a group holds the very modules that it cuts
+            members = tuple(path for path in group.layers if path in layers)
+            places = self._choose(group, drawn(group.nodes, context.seed, i))
+            seen.update(members)
+            if places:
+                group.cut(places)
+                yield Alone(members, copied.eval())
+            else:
+                yield Alone(members, None, True, "no node of it goes at this amount")
+        protected = {str(path) for path in self.values["protect"]}  # type: ignore[union-attr]
+        for path in layers:
+            if path not in seen:
+                yield Alone((path,), None, False, PROTECTED if path in protected else why_not(model, path))
+
     def things(self, model: nn.Module, context: Context) -> int | None:
         """How many nodes can be cut, over all groups."""
         stays = self._stays(model, context)
@@ -88,7 +123,8 @@ class NodePruning(Method):
     def _cut(self, model: nn.Module, context: Context, stays: frozenset[str]) -> nn.Module:
         flags = {name: p.requires_grad for name, p in model.named_parameters()}
         own_parameters(model)
-        chosen = [(group, self._choose(group)) for group in self._groups(model, context, stays)]
+        groups = self._groups(model, context, stays)
+        chosen = [(group, self._choose(group, drawn(group.nodes, context.seed, i))) for i, group in enumerate(groups)]
         for group, places in chosen:
             if places:
                 group.cut(places)
@@ -96,11 +132,12 @@ class NodePruning(Method):
             parameter.requires_grad_(flags[name])
         return model
 
-    def _choose(self, group: CoupledGroup) -> list[int]:
+    def _choose(self, group: CoupledGroup, lot: Tensor) -> list[int]:
         if self.form == "formula":
             goes = removed_of(self.number("alpha"), group.nodes)
             return list(range(group.nodes - goes, group.nodes))
-        return lowest(group.norms(), removed_of(self.number("amount"), group.nodes))
+        scores = lot if self.form == "random" else group.norms()
+        return lowest(scores, removed_of(self.number("amount"), group.nodes))
 
     def _groups(self, model: nn.Module, context: Context, stays: frozenset[str]) -> list[CoupledGroup]:
         try:

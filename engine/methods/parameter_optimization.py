@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from engine.coefficient import Coefficient
 from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
 from engine.examples import Inputs
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Context, Method
 
 ALPHA = Coefficient("alpha", "real", 0.01, "The size of one step along the gradient.", 0.0, 10.0)
 NEEDS = frozenset({"data", "training"})

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from engine.coefficient import Coefficient
 from engine.edit.factors import factored, matrix, right_basis, split_layer
+from engine.edit.scores import drawn
 from engine.edit.surgery import replace_module, replace_parameters, tied, weights
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Context, Method
 
 RANK = Coefficient(
     "rank",
@@ -29,6 +31,7 @@ class StructureOptimization(Method):
                falls, the number of parameters does not
     low_rank   W ≈ B·C, two layers (m × r) and (r × n) from the same singular vectors, wherever r·(m + n) < m·n;
                a layer above this break-even rank stays as it is
+    random     the same with r of the singular vectors drawn by the seed: the baseline
 
     rank   share of min(m, n), 0 to 1; r = max(1, round(rank · min(m, n)))
 
@@ -61,6 +64,16 @@ class StructureOptimization(Method):
             "Each layer becomes two thin ones, where that is smaller.",
             "Eckart and Young 1936; Zhang et al. 2015, arXiv 1505.06798",
             neutral={"rank": 1.0},
+            baseline="random",
+        ),
+        Form(
+            "random",
+            ("rank",),
+            Effect(frozenset({"modules"}), keeps_zeros=False, makes_zeros=True, monotone={"rank": ("parameters", 1)}),
+            r"W \approx B_{m \times r}\, C_{r \times n},\quad \text{directions by lot}",
+            "Two thin layers from directions drawn by lot: what choosing is worth is the distance from here.",
+            "Baseline",
+            neutral={"rank": 1.0},
         ),
     )
     default_form = "low_rank"
@@ -68,6 +81,17 @@ class StructureOptimization(Method):
     def edit(self, model: nn.Module, context: Context) -> nn.Module:
         """The model with weight matrices of lower rank."""
         return self._project(model, context) if self.form == "formula" else self._factor(model, context)
+
+    def treats(self, model: nn.Module, path: str) -> tuple[bool, str]:
+        """Whether the layer of that path can be factored, and why it stays as it is."""
+        layer = model.get_submodule(path)
+        if self.form == "formula":
+            return True, ""
+        if not split_layer(model, path, layer, tied(model)):
+            return False, "it is no linear layer or convolution in one group with a weight of its own"
+        m, n = matrix(cast("Tensor", layer.weight)).shape
+        most = -(-m * n // (m + n)) - 1
+        return most > 0, f"two factors would be no smaller: they pay up to rank {most} of {min(m, n)}"
 
     @torch.no_grad()
     def _project(self, model: nn.Module, context: Context) -> nn.Module:
@@ -90,12 +114,14 @@ class StructureOptimization(Method):
             raise self.cannot(
                 "must find linear layers or convolutions in one group, got none in {model}", model=context.name
             )
-        for path, layer in layers:
+        for place, (path, layer) in enumerate(layers):
             context.channel.check()
             weight = cast("Tensor", layer.weight).detach()
             rank, (m, n) = rank_of(self.number("rank"), weight), matrix(weight).shape
             if rank * (m + n) < m * n:
-                basis = context.once(("right_basis", f"{path}.weight"), partial(right_basis, weight))[:, :rank]
+                basis = context.once(("right_basis", f"{path}.weight"), partial(right_basis, weight))
+                order = drawn(basis.shape[1], context.seed, place).argsort().to(basis.device)
+                basis = basis[:, order[:rank]] if self.form == "random" else basis[:, :rank]
                 if layer is model:
                     return factored(layer, basis)
                 replace_module(model, path, factored(layer, basis))

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from engine.coefficient import Coefficient
 from engine.edit.surgery import map_weights
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Context, Method
 
 ALPHA = Coefficient("alpha", "real", 0.05, "What each weight's size loses.", 0.0, 3.0)
 SCALE = Coefficient(

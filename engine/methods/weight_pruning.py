@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, fraction
-from engine.edit.scores import magnitude_masks
+from engine.edit.scores import drawn, magnitude_masks
 from engine.edit.surgery import map_weights, replace_parameters, weights
-from engine.method import Context, Effect, Form, Method
+from engine.form import Effect, Form
+from engine.method import Context, Method
 
 ALPHA = Coefficient("alpha", "fraction", 0.5, "The share of each weight's size that is taken away from the weight.")
 AMOUNT = fraction("amount", 0.5, "The share of the weights that become zero.", below=True)
@@ -21,6 +22,7 @@ class WeightPruning(Method):
                        for 0 < α < 1, and every positive weight is zero at α = 1
     magnitude_global   the round(amount · n) smallest |w| of all n weights of the model become zero
     magnitude_layer    the same in each layer by itself
+    random             round(amount · n) weights of each layer, drawn by the seed, become zero: the baseline
 
     alpha    0 to 1
     amount   share of the weights, 0 up to below 1
@@ -53,6 +55,7 @@ class WeightPruning(Method):
             "The smallest weights of the whole model become zero: t is the size below which the amount lies.",
             "Han et al. 2015, arXiv 1506.02626",
             neutral={"amount": 0.0},
+            baseline="random",
         ),
         Form(
             "magnitude_layer",
@@ -61,6 +64,16 @@ class WeightPruning(Method):
             r"w_{new} = w \cdot [\,|w| > t_{layer}\,]",
             "The smallest weights of each layer become zero: t is the size below which the amount of the layer lies.",
             "Han et al. 2015, arXiv 1506.02626",
+            neutral={"amount": 0.0},
+            baseline="random",
+        ),
+        Form(
+            "random",
+            ("amount",),
+            Effect(frozenset({"values"}), makes_zeros=True, monotone={"amount": ("nonzero", -1)}),
+            r"w_{new} = w \cdot m,\quad m \sim \{0, 1\}",
+            "Weights of each layer become zero by lot: what choosing is worth is the distance from here.",
+            "Baseline",
             neutral={"amount": 0.0},
         ),
     )
@@ -71,7 +84,10 @@ class WeightPruning(Method):
         if self.form == "formula":
             return map_weights(model, lambda w: prune_by_formula(w, self.number("alpha")))
         found = [parameter for _, parameter in weights(model)]
-        masks = magnitude_masks([p.detach() for p in found], self.number("amount"), self.form == "magnitude_global")
+        sizes = [p.detach() for p in found]
+        if self.form == "random":
+            sizes = [drawn(p.numel(), context.seed, i).view(p.shape).to(p.device) for i, p in enumerate(found)]
+        masks = magnitude_masks(sizes, self.number("amount"), self.form == "magnitude_global")
         # where(), not a product: a weight that is negative stays exactly what it was, and no zero gets a sign
         zero = torch.zeros(())
         kept = {p: torch.where(mask, p.detach(), zero.to(p)) for p, mask in zip(found, masks, strict=True)}

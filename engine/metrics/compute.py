@@ -3,39 +3,118 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from engine.errors import first_line
-from engine.examples import Inputs, placed, run
+from engine.errors import Message, first_line
+from engine.examples import Inputs, call, placed
 from engine.metrics.record import Estimate
 
 UNIT = "multiply-adds"
+DEFINITION = Message(
+    "one multiplication with its addition, in matrix products, convolutions and attention, for one example; biases, "
+    "norms, pointwise functions, sums and look-ups are not counted"
+)
+FAULTS = (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, AssertionError)
+Shape = torch.Size
+
+
+def _mv_flop(matrix: Shape, vector: Shape, *_: object, **__: object) -> int:
+    return 2 * math.prod(matrix)
+
+
+def _addmv_flop(bias: Shape, matrix: Shape, vector: Shape, *_: object, **__: object) -> int:
+    return 2 * math.prod(matrix)
+
+
+def _dot_flop(one: Shape, other: Shape, *_: object, **__: object) -> int:
+    return 2 * math.prod(one)
+
+
+def _addbmm_flop(bias: Shape, one: Shape, other: Shape, *_: object, **__: object) -> int:
+    return 2 * math.prod(one) * other[-1]
+
+
+ATEN = torch.ops.aten
+PRODUCTS: dict[Any, Callable[..., int]] = {  # that torch's own counter does not know
+    ATEN.mv: _mv_flop, ATEN.addmv: _addmv_flop, ATEN.dot: _dot_flop, ATEN.vdot: _dot_flop, ATEN.addbmm: _addbmm_flop,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one forward pass calculates.
+
+    multiply_adds    see DEFINITION
+    uncounted        operator -> how often it ran without being counted; views of a tensor calculate nothing
+    by_module        path -> multiply-adds of that module with all in it; "" is the model
+    """
+
+    multiply_adds: Estimate
+    uncounted: Mapping[str, int] = field(default_factory=dict)
+    by_module: Mapping[str, int] = field(default_factory=dict)
 
 
 def multiply_adds(model: nn.Module, example: Inputs) -> Estimate:
-    """Multiply-adds for one example: those of matrix products, convolutions and attention; biases, norms and
-    pointwise functions are left out.
+    """The multiply-adds of one example (1, ...), missing with a reason where the model cannot be counted."""
+    return count_work(model, example).multiply_adds
 
-    Counted on a copy without data (device "meta"), where fused kernels are taken apart; torch counts two operations
-    for a multiply-add, so its figure is halved.
 
-    example    one input (1, ...)
+def count_work(model: nn.Module, inputs: Inputs) -> Work:
+    """What a forward pass in eval mode calculates, by operator and by module.
+
+    Counted on a copy without data (device "meta"), where fused kernels are taken apart, so that the figure is the same
+    on every device; torch counts two operations for a multiply-add, so its figure is halved.
+
+    inputs    a batch (batch, ...)
     """
     try:
-        bare = copy.deepcopy(model).to("meta").eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            run(bare, placed(example, "meta"))
-    except (
-        RuntimeError,
-        NotImplementedError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        LookupError,
-        AssertionError,
-    ) as error:
-        return Estimate.missing(f"the model cannot run without data: {first_line(error, 160)}", UNIT)
-    return Estimate.exact(counter.get_total_flops() // 2, UNIT)
+        bare, empty = without_data(model).eval(), placed(inputs, "meta")
+        with torch.no_grad(), _Uncounted() as notes, FlopCounterMode(display=False, custom_mapping=PRODUCTS) as counter:
+            call(bare, empty)
+    except FAULTS as error:
+        return Work(Estimate.missing(f"the model cannot run without data: {first_line(error, 160)}", UNIT))
+    root = type(bare).__name__
+    found = {name: sum(operators.values()) // 2 for name, operators in counter.get_flop_counts().items()}
+    by_module = {"" if name == root else name.removeprefix(f"{root}."): n for name, n in found.items()}
+    total = counter.get_total_flops() // 2
+    return Work(Estimate.exact(total, UNIT), dict(sorted(notes.seen.items())), by_module)
+
+
+def without_data(model: nn.Module) -> nn.Module:
+    """A copy whose tensors have shapes and no numbers; the numbers are never copied, ties stay ties."""
+    memo: dict[int, object] = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.detach().to("meta")
+    return copy.deepcopy(model, memo).to("meta")
+
+
+class _Uncounted(TorchDispatchMode):
+    """Notes the operators that reach it and that nobody counts. The counter, entered later, sees each one first."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        answer = func(*args, **(kwargs or {}))
+        packet = func._overloadpacket
+        counted = packet in flop_registry or packet in PRODUCTS or packet is ATEN.empty
+        if not counted and not func.is_view and _calculates(answer):
+            self.seen[str(packet)] += 1
+        return answer
+
+
+def _calculates(answer: object) -> bool:
+    parts = answer if isinstance(answer, tuple | list) else (answer,)
+    return any(isinstance(part, Tensor) for part in parts)

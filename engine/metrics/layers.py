@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from engine.examples import Inputs, call, named, placed
-from engine.metrics.record import in_eval_mode, waiter
+from engine.examples import Inputs, call, device_of, dtype_name, tensors_of
+from engine.metrics.compute import count_work
+from engine.metrics.precision import packed
+from engine.metrics.record import in_eval_mode
+from engine.metrics.rounds import waiter
 
 RUNS = 9
 
@@ -29,7 +30,8 @@ class LayerCost:
     parameters       how many numbers it holds
     multiply_adds    of the batch; 0 where torch's counter knows none
     moved_bytes      inputs, outputs and weights, each once a call
-    time_ms          the median over the runs
+    time_ms          the median over the runs; 0 where it did not run
+    dtype            of its weight
     """
 
     path: str
@@ -39,6 +41,7 @@ class LayerCost:
     multiply_adds: int
     moved_bytes: int
     time_ms: float
+    dtype: str = "float32"
 
     def to_dict(self) -> dict[str, object]:
         """As plain data."""
@@ -56,14 +59,20 @@ def layer_costs(model: nn.Module, inputs: Inputs, budget_s: float = 0.2) -> list
     inputs      a batch (batch, ...), on the model's device
     budget_s    for up to RUNS passes after a first one; two are made in any case
     """
-    notes = _Notes({module: path for path, module in model.named_modules() if _is_layer(module)}, inputs)
+    notes = _Notes(_layers(model), inputs)
     with notes.listening(), in_eval_mode(model), torch.inference_mode():
         began = time.perf_counter()
         while len(notes.rounds) < 2 or (len(notes.rounds) <= RUNS and time.perf_counter() - began < budget_s):
             notes.rounds.append({})  # the first is a warm-up
             call(model, inputs)
-    counts = _multiply_adds(model, inputs)
-    return [notes.cost(path, module, counts.get(path, 0)) for module, path in notes.called.items()]
+    counts = count_work(model, inputs).by_module
+    order = {**notes.called, **notes.paths}  # those that never ran come last
+    return [notes.cost(path, module, counts.get(path, 0)) for module, path in order.items()]
+
+
+def layer_paths(model: nn.Module) -> list[str]:
+    """The paths of all layers, in the order in which they stand in the model."""
+    return list(_layers(model).values())
 
 
 class _Notes:
@@ -73,7 +82,7 @@ class _Notes:
         self.paths = paths
         self.called: dict[nn.Module, str] = {}
         self.rounds: list[dict[str, tuple[float, int]]] = []  # milliseconds and bytes of each path
-        self.wait = waiter(next(iter(named(inputs).values())).device)
+        self.wait = waiter(device_of(inputs))
         self.begun = 0.0
 
     @contextmanager
@@ -93,10 +102,10 @@ class _Notes:
     def after(self, module: nn.Module, given: object, keywords: dict[str, object], answer: object) -> None:
         spent = self.now() - self.begun
         path = self.called.setdefault(module, self.paths[module])
-        moved = sum(_bytes(tensor) for tensor in _tensors((given, keywords, answer)))
+        moved = sum(_bytes(tensor) for tensor in tensors_of((given, keywords, answer)))
         own = sum(map(_bytes, _own(module)))
         if isinstance(module, nn.Embedding):  # of its table only the rows that were asked for are read
-            own = min(own, sum(map(_bytes, _tensors(answer))))
+            own = min(own, sum(map(_bytes, tensors_of(answer))))
         ms, before = self.rounds[-1].get(path, (0.0, 0))
         self.rounds[-1][path] = ms + spent, before + moved + own
 
@@ -108,41 +117,28 @@ class _Notes:
     def cost(self, path: str, module: nn.Module, multiply_adds: int) -> LayerCost:
         """What was written down of one layer."""
         own, weight = _own(module), getattr(module, "weight", None)
-        shape = weight.shape if isinstance(weight, Tensor) else own[0].shape
-        times = torch.tensor([one[path][0] for one in self.rounds[1:]], dtype=torch.float64)
-        held, moved = sum(p.numel() for p in own), self.rounds[-1][path][1]
-        return LayerCost(
-            path, type(module).__name__, tuple(shape), held, multiply_adds, moved, float(times.quantile(0.5))
-        )
+        first = weight if isinstance(weight, Tensor) else own[0]
+        times = torch.tensor([one.get(path, (0.0, 0))[0] for one in self.rounds[1:]], dtype=torch.float64)
+        held, moved = sum(p.numel() for p in own), self.rounds[-1].get(path, (0.0, 0))[1]
+        kind, ms = type(module).__name__, float(times.quantile(0.5))
+        return LayerCost(path, kind, tuple(first.shape), held, multiply_adds, moved, ms, dtype_name(first.dtype))
 
 
-def _is_layer(module: nn.Module) -> bool:
-    return bool(_own(module)) and not any(_own(child) for child in module.children())
+def _layers(model: nn.Module) -> dict[nn.Module, str]:
+    found: dict[nn.Module, str] = {}
+    inside: set[nn.Module] = set()  # attention reads the weights of the layer in it without calling it
+    for path, module in model.named_modules():
+        if isinstance(module, nn.MultiheadAttention):
+            inside.update(module.children())
+        elif module in inside or not _own(module) or any(_own(child) for child in module.children()):
+            continue
+        found[module] = path
+    return found
 
 
 def _own(module: nn.Module) -> list[Tensor]:
-    return list(module.parameters(recurse=False))
+    return packed(module) or list(module.parameters(recurse=isinstance(module, nn.MultiheadAttention)))
 
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple | list) else ()
-    return [tensor for part in parts for tensor in _tensors(part)]
-
-
-def _multiply_adds(model: nn.Module, inputs: Inputs) -> dict[str, int]:
-    """By path, counted on a copy without data."""
-    try:
-        bare = copy.deepcopy(model).to("meta").eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            call(bare, placed(inputs, "meta"))
-    except Exception:  # the same reasons for which a model has no multiply-adds at all
-        return {}
-    root = f"{type(bare).__name__}."
-    found = {name.removeprefix(root): sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
-    return {"": found.get(type(bare).__name__, 0), **found}

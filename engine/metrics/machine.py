@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-from engine.metrics.latency import time_pair
-from engine.metrics.record import Protocol, torch_threads, waiter
+from engine.metrics.record import Protocol, torch_threads
+from engine.metrics.rounds import identical_ratios, waiter
 
 LEAST_FLOOR = 0.02  # as narrow as the ratio's interval is asked to be: nothing finer is told apart
-PAIRS = 12  # of identical models
 SECONDS = 0.1  # for each ceiling
 COPIED = 2**25  # numbers: more than a cache holds
-HANGS_ON = ("device", "device_name", "machine", "torch_version", "threads")  # of a protocol
+HANGS_ON = ("device", "device_name", "machine", "torch_version", "threads", "dtype")  # of a protocol
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Machine:
     """Measured once for a device and a number of threads.
 
     noise_floor           how far the ratio of two identical models was seen to lie from 1, at least 0.02
-    multiply_adds_per_s   the best of a product of two matrices of 512 x 512
+    multiply_adds_per_s   the best of a product of two matrices of 512 x 512, in the protocol's dtype
     bytes_per_s           the best of a copy of 128 MiB, reading and writing counted
     launch_ms             a linear layer of 8 x 8 on one example: what a call costs when there is nothing to do
     conv_launch_ms        the same for a convolution of 1 x 1
@@ -53,7 +51,8 @@ def know_machine(protocol: Protocol) -> Machine:
 def _measured(protocol: Protocol) -> Machine:
     device = torch.device(protocol.device)
     with torch_threads(protocol.threads), torch.inference_mode():
-        square, large = torch.randn(512, 512, device=device), torch.randn(COPIED, device=device)
+        square = torch.randn(512, 512, device=device, dtype=getattr(torch, protocol.dtype or "float32"))
+        large = torch.randn(COPIED, device=device)
         other, small = torch.empty_like(large), torch.randn(1, 8, device=device)
         tiny = nn.Linear(8, 8).to(device)
         product = _best(lambda: square @ square, square)
@@ -61,23 +60,13 @@ def _measured(protocol: Protocol) -> Machine:
         launch = _best(lambda: tiny(small), small)
         conv, dot = nn.Conv2d(8, 8, 1).to(device), torch.randn(1, 8, 2, 2, device=device)
         conv_launch = _best(lambda: conv(dot), small)
-    floor = max(LEAST_FLOOR, *(abs(ratio - 1) for ratio in identical_ratios(protocol)))
+        floor = floor_of(identical_ratios(device))
     return Machine(floor, 512**3 / product, 2 * 4 * COPIED / moved, launch * 1e3, conv_launch * 1e3)
 
 
-def identical_ratios(protocol: Protocol, pairs: int = PAIRS) -> list[float]:
-    """The ratios of the times of a small net and its copy, each pair new in memory."""
-    briefly = replace(protocol, budget_s=0.15)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)).eval()
-        inputs = torch.randn(64, 128).to(protocol.device)
-    found = []
-    for _ in range(pairs):
-        one, other = (copy.deepcopy(net).to(protocol.device) for _ in range(2))
-        figures = time_pair(one, other, inputs, briefly).figures()
-        found.append(float(figures["ratio"]["median"].value or 1.0))
-    return found
+def floor_of(ratios: Sequence[float]) -> float:
+    """The noise floor that the ratios of identical models show."""
+    return max(LEAST_FLOOR, *(abs(ratio - 1) for ratio in ratios))
 
 
 def _best(work: Callable[[], object], on: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -17,6 +17,7 @@ from engine.errors import InvalidInput, unknown
 
 # One core is left to the rest of the machine: torch's threads wait for each other by spinning, and where another
 # program takes a core from two of them, a training was seen to take 34 s instead of the 4 s of one thread.
+DTYPES = ("float32", "bfloat16")
 DEFAULT_THREADS = max(1, torch.get_num_threads() - 1)
 
 
@@ -71,6 +72,7 @@ class Protocol:
 
     batches    batch sizes that are timed, ascending
     threads    of torch, inside one operator
+    dtype      of the numbers that both models calculate with: "float32", "bfloat16"; "" is the model's own
     warm_up    runs that are thrown away; then rounds of A B B A, at least `least_rounds` and at most `most_rounds`,
                until the ratio's interval is narrower than ± 2 % or `budget_s` seconds are spent on the batch size
     examples   of the split that were evaluated; 0 stands for all
@@ -82,7 +84,7 @@ class Protocol:
     torch_version: str
     threads: int
     batches: tuple[int, ...] = (1, 64)
-    dtype: str = "float32"
+    dtype: str = ""
     split: str = "test"
     seed: int = 0
     examples: int = 0
@@ -93,11 +95,21 @@ class Protocol:
 
     @classmethod
     def here(
-        cls, device: str | torch.device | None = None, batch: int | None = None, threads: int | None = None
+        cls,
+        device: str | torch.device | None = None,
+        batch: int | Sequence[int] | None = None,
+        threads: int | None = None,
+        dtype: str = "",
     ) -> Protocol:
-        """The protocol of this machine. Raises UnknownName or InvalidInput for a device, batch or number of threads."""
+        """The protocol of this machine; `batch` sizes are timed beside 1 and 64.
+
+        Raises UnknownName or InvalidInput for a device, batch, dtype or number of threads.
+        """
         chosen = pick_device(device)
-        sizes = {1, 64} | ({_whole("batch", batch, 65536)} if batch is not None else set())
+        asked = () if batch is None else batch if isinstance(batch, list | tuple) else (batch,)
+        sizes = {1, 64} | {_whole("batch", one, 65536) for one in asked}
+        if dtype not in ("", *DTYPES):
+            raise unknown("dtype", dtype, DTYPES)
         count = DEFAULT_THREADS if threads is None else _whole("threads", threads, 1024)
         return cls(
             str(chosen),
@@ -106,6 +118,7 @@ class Protocol:
             torch.__version__,
             count,
             tuple(sorted(sizes)),
+            dtype,
         )
 
     @property
@@ -130,7 +143,8 @@ class Protocol:
 @dataclass(frozen=True)
 class Measurement:
     """All figures of one model: parameters, nonzero, structural, multiply_adds, size_bytes, latency_ms,
-    latency_p90_ms, the last two for each further batch size (latency_ms_64, ...), accuracy.
+    latency_p90_ms, peak_memory_bytes, the last three for each further batch size (latency_ms_64, ...), accuracy, and
+    compressed_bytes.
     """
 
     figures: Mapping[str, Estimate] = field(default_factory=dict)
@@ -176,12 +190,6 @@ def device_name(device: torch.device) -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def waiter(device: torch.device) -> Callable[[], object]:
-    """What waits until the device has done what it was told."""
-    waits: dict[str, Callable[[], object]] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
-    return waits.get(device.type, lambda: None)
 
 
 @contextmanager

@@ -58,8 +58,8 @@ def cause_of(speed: str, sides: Sides) -> Message:
             return Message("only zeros were made: dense kernels do the same work for a zero as for any other number")
         return Message("nothing that costs time was changed: every layer has the shape it had")
     if speed == FASTER:
-        return _less_work(changed)
-    for find in (_parts, _elsewhere, _launch, _tile, _memory):
+        return _other_numbers(changed, sides) or _less_work(changed)
+    for find in (_other_numbers, _parts, _elsewhere, _launch, _tile, _memory):
         if (found := find(changed, sides)) is not None:
             return found
     return NOTHING_NEW
@@ -83,22 +83,37 @@ def _changed(sides: Sides) -> list[Change]:
     found = []
     for layer in sides.before:
         same = now.get(layer.path)
-        if same is not None and (same.shape, same.multiply_adds, same.parameters) == (
-            layer.shape, layer.multiply_adds, layer.parameters,
-        ):  # fmt: skip
+        if same is not None and _form(same) == _form(layer):
             continue
         inside = [other for other in sides.after if other.path.startswith(f"{layer.path}.")]
         found.append(Change(layer, (same,) if same is not None else tuple(inside)))
     return found
 
 
+def _form(layer: LayerCost) -> tuple[object, ...]:
+    """What the time of a layer hangs on, its numbers aside. A quantized layer's products are not counted."""
+    return layer.shape, layer.dtype, layer.parameters, layer.multiply_adds
+
+
 def _less_work(changed: Sequence[Change]) -> Message:
+    """Where the time went that was saved."""
     saved = {change.before.path: change.before.time_ms - change.spent_ms for change in changed}
     total, most = sum(saved.values()), max(saved, key=lambda path: saved[path])
     if total <= 0:
         return NOTHING_NEW
     key = "less work on the path that costs time: its layers take {total:.3g} ms less, {layer} alone {most:.3g}"
     return Message(key, {"total": total, "layer": most, "most": saved[most]})
+
+
+def _other_numbers(changed: Sequence[Change], sides: Sides) -> Message | None:
+    pairs = [(c.before, c.after[0]) for c in changed if len(c.after) == 1]
+    turned = [(was, now) for was, now in pairs if was.shape == now.shape and was.dtype != now.dtype]
+    if len(turned) < len(changed):
+        return None
+    before, after = (sum(pair[side].time_ms for pair in turned) for side in (0, 1))
+    key = "only the kind of number changed: in {now} the layers take {after:.3g} ms, in {was} {before:.3g}"
+    was, now = turned[0]
+    return Message(key, {"now": now.dtype, "was": was.dtype, "after": after, "before": before})
 
 
 def _parts(changed: Sequence[Change], sides: Sides) -> Message | None:

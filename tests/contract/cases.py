@@ -21,6 +21,8 @@ GENTLE = {"steps": 3, "batch_size": 32, "examples": 32, "rank": 0.25}
 REFUSALS = {
     ("layer_pruning", "formula", "conv"): "a plain chain: no layer gives the shape that it got",
     ("layer_pruning", "block_influence", "conv"): "the same",
+    ("layer_pruning", "random", "conv"): "the same",
+    ("layer_pruning", "random", "tied"): "the same",
     ("layer_pruning", "formula", "tied"): "its only block is written out in forward(), so it is no module",
     ("layer_pruning", "block_influence", "tied"): "the same",
     ("knowledge_distillation", "softened", "regression"): "there are no class scores to soften",

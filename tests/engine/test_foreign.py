@@ -21,6 +21,7 @@ REFUSED = {
     ("layer_pruning", "", "two_towers"),
     ("node_pruning", "", "tied_functional"),
     ("structure_optimization", "low_rank", "tied_functional"),
+    ("structure_optimization", "random", "tied_functional"),
     ("knowledge_distillation", "softened", "two_towers"),
     ("knowledge_distillation", "softened", "unet"),
 }

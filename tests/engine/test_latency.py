@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import Cancelled, InvalidInput, Protocol, UnknownName
-from engine.metrics.latency import CHECK_EVERY, PairTimes, time_pair
+from engine.metrics.latency import PairTimes, time_pair
+from engine.metrics.rounds import CHECK_EVERY
 from tests.devices import DEVICES
 from tests.engine.quick import quick
 from tests.methods.nets import Listening

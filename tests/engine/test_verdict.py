@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from engine import Protocol
 from engine.metrics.latency import time_pair
 from engine.metrics.layers import LayerCost, layer_costs
-from engine.metrics.machine import Machine, identical_ratios, know_machine
+from engine.metrics.machine import Machine, know_machine
 from engine.metrics.record import Estimate, torch_threads
+from engine.metrics.rounds import identical_ratios
 from engine.metrics.verdict import FASTER, SAME, SLOWER, Sides, cause_of, is_busy, speed_of
 
 MACHINE = Machine(0.02, 50e9, 40e9, 0.003, 0.005)
@@ -181,7 +182,7 @@ def test_the_machine_is_known_once_and_can_something() -> None:
     assert 1e8 < machine.multiply_adds_per_s < 1e15
     assert 1e8 < machine.bytes_per_s < 1e14
     assert 0 < machine.launch_ms < 10
-    assert len(identical_ratios(PROTOCOL, 3)) == 3
+    assert len(identical_ratios(torch.device("cpu"), 3)) == 3
 
 
 def test_costs_of_layers_by_hand() -> None:

@@ -1,0 +1,213 @@
+"""Every layer by itself: what it costs, and what is lost where a step treats it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from engine.edit.surgery import replace_module, structural_copy
+from engine.errors import BrokenVariant, CannotApply, InvalidInput
+from engine.examples import Split, count, placed, take
+from engine.measurement import Measurer, repeated
+from engine.method import Alone, Context, Method
+from engine.metrics.accuracy import evaluate
+from engine.metrics.answers import Answers
+from engine.metrics.layers import LayerCost, layer_costs, layer_paths
+from engine.metrics.paired import compare
+from engine.metrics.record import torch_threads
+from engine.recipe import Recipe, RecipeLike, check_runs, run_or_name
+from engine.speed import machine_of
+from engine.store import Payload
+
+Sides: TypeAlias = tuple[list[LayerCost], list[LayerCost]]
+EXAMPLES = 1000  # of validation, at most
+UNTOUCHED = "at these coefficients the step leaves it as it is"
+NO_WEIGHTS = "it has no weights of two or more dimensions"
+
+
+def view_layers(measurer: Measurer, recipe: RecipeLike, step: int | None = None, examples: int = EXAMPLES) -> Payload:
+    """Every layer of the model that a step is given: its shape, parameters, multiply-adds, bytes and time before and
+    after the whole recipe, and its sensitivity: the fall of the score on validation where the step treats it alone.
+
+    step        number of the step, counted from 0; default the last. The steps before it are done first
+    examples    of validation, drawn by the seed, at most
+
+    Raises InvalidInput for a step that is not there, and as `Measurer.measure` does.
+    """
+    made = Recipe.of(recipe)
+    index = len(made) - 1 if step is None else step
+    if len(made):
+        made.step(index)
+    elif step is not None:
+        raise InvalidInput("a step must be one of the recipe's (none, for the recipe is empty), got {got}", got=step)
+    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
+        raise InvalidInput("examples must be a whole number from 1, got {got}", got=examples)
+    key = measurer.keys.layers(made, index, examples)
+    with torch_threads(measurer.protocol.threads):
+        machine = machine_of(measurer.protocol, measurer.keep)
+        found = measurer.keep("layers", key, partial(_view, measurer, made, index, examples))
+    told = {"protocol": measurer.protocol.to_dict(), "machine": machine.to_dict()}
+    asked = {"model": measurer.workload.name, "recipe": made.to_list(), "step": index if len(made) else None}
+    return {**asked, **told, **found}
+
+
+def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payload:
+    context = measurer.context
+    before = Recipe(recipe.steps[:index]).apply_in(context) if len(recipe) else structural_copy(context.original)
+    after = recipe.apply_in(context)
+    costs = {str(batch): _costs(measurer, before, after, batch) for batch in measurer.protocol.batches}
+    alone: dict[str, Payload] = {}
+    n = 0
+    if len(recipe):
+        split = _drawn(context, examples)
+        n = count(split[1])
+        paths, base = layer_paths(before), _answers(measurer, before, split)
+        for one in _one_by_one(recipe, index, before, context, paths):
+            found = _sensitivity(measurer, base, one, split)
+            for path in one.layers:
+                alone[path] = {**found, "treated_with": [other for other in one.layers if other != path]}
+            context.channel.report({"layer": len(alone), "of": len(paths)})
+    rows = _rows(costs, alone)
+    return {"examples": n, "score": measurer.workload.task.figure, "layers": rows}
+
+
+def _costs(
+    measurer: Measurer, before: nn.Module, after: nn.Module, batch: int
+) -> tuple[list[LayerCost], list[LayerCost]]:
+    measurer.channel.check()
+    inputs = placed(repeated(measurer.workload.train[0], batch), measurer.protocol.device)
+    first, second = (run_or_name(partial(layer_costs, measurer.cast(model), inputs)) for model in (before, after))
+    return first, second
+
+
+def _rows(costs: Mapping[str, Sides], alone: Mapping[str, Payload]) -> list[Payload]:
+    """A row for each layer, in the order in which they run, and one for each that only the variant has."""
+    first, second = next(iter(costs.values()))
+    known = {cost.path for cost in first}
+    fresh = [cost for cost in second if not any(_within(cost.path, path) for path in known)]
+    return [_row(cost, True, costs, alone) for cost in first] + [_row(cost, False, costs, alone) for cost in fresh]
+
+
+def _row(here: LayerCost, before: bool, costs: Mapping[str, Sides], alone: Mapping[str, Payload]) -> Payload:
+    """One layer; `before` where the model has it before the recipe."""
+    path, (batch, (_, second)) = here.path, next(iter(costs.items()))
+    parts = [cost for cost in second if _within(cost.path, path)]
+    after = {"shapes": [list(cost.shape) for cost in parts], "parameters": sum(cost.parameters for cost in parts)}
+    untold = "the recipe has no step" if before else "it came with the recipe"
+    none: Payload = {"sensitivity": None, "treatable": False, "reason": untold, "treated_with": []}
+    return {
+        "layer": path,
+        "kind": here.kind,
+        "shape": list(here.shape) if before else None,
+        "parameters": here.parameters if before else 0,
+        "multiply_adds": here.multiply_adds // int(batch) if before else 0,
+        "share": _share(path, *next(iter(costs.values()))),
+        "after": after if parts else None,
+        "batches": {size: _at(path, *sides) for size, sides in costs.items()},
+        **alone.get(path, none),
+    }
+
+
+def _at(path: str, first: Sequence[LayerCost], second: Sequence[LayerCost]) -> Payload:
+    """What a layer costs at one batch size, before and after; null where there is nothing of it."""
+    own = [cost for cost in first if cost.path == path]
+    parts = [cost for cost in second if _within(cost.path, path)]
+    return {"before": _summed(own), "after": _summed(parts), "share": _share(path, first, second)}
+
+
+def _summed(parts: Sequence[LayerCost]) -> Payload | None:
+    names = ("time_ms", "multiply_adds", "moved_bytes")
+    return {name: sum(getattr(cost, name) for cost in parts) for name in names} if parts else None
+
+
+def _share(path: str, first: Sequence[LayerCost], second: Sequence[LayerCost]) -> float:
+    """The layer's part of the time that all layers take, before the recipe."""
+    whole = sum(cost.time_ms for cost in first)
+    return sum(cost.time_ms for cost in first if cost.path == path) / whole if whole else 0.0
+
+
+def _within(path: str, layer: str) -> bool:
+    return path == layer or path.startswith(f"{layer}.")
+
+
+def _sensitivity(measurer: Measurer, base: Answers, one: Alone, split: Split) -> Payload:
+    """What became of the score where one thing was treated alone."""
+    told: Payload = {"sensitivity": None, "treatable": one.treatable, "reason": one.reason}
+    if one.model is None:
+        return told
+    try:
+        check_runs(one.model, measurer.context)
+    except BrokenVariant as error:
+        return {**told, "treatable": False, "reason": str(error)}
+    gain = compare(
+        base, _answers(measurer, one.model, split), measurer.workload.task, measurer.protocol.seed
+    ).difference
+    if gain.value is None or gain.low is None or gain.high is None:
+        return {**told, "sensitivity": gain.to_dict()}
+    fall = replace(gain, value=0.0 - gain.value, low=0.0 - gain.high, high=0.0 - gain.low)
+    return {**told, "sensitivity": fall.to_dict()}
+
+
+def _answers(measurer: Measurer, model: nn.Module, split: Split) -> Answers:
+    device = measurer.context.device
+    return evaluate(measurer.cast(model), measurer.workload.task, split, device, measurer.channel).answers
+
+
+def _drawn(context: Context, most: int) -> Split:
+    inputs, targets = context.validation
+    n = count(targets)
+    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(context.seed))[:most]
+    return take(inputs, chosen), take(targets, chosen)
+
+
+def _one_by_one(recipe: Recipe, index: int, model: nn.Module, context: Context, layers: list[str]) -> Iterator[Alone]:
+    step, here = recipe.step(index), recipe.context_of(index, context)
+    if step.neutral:
+        yield from (Alone((path,), None, True, UNTOUCHED) for path in layers)
+        return
+    try:
+        own = step.one_by_one(structural_copy(model), here, layers)
+        yield from own if own is not None else _transplanted(step, model, here, layers)
+    except CannotApply as error:  # it treats nothing in this model
+        yield from (Alone((path,), None, False, str(error)) for path in layers)
+
+
+def _transplanted(step: Method, model: nn.Module, context: Context, layers: list[str]) -> Iterator[Alone]:
+    """The model with one layer from the treated one, for each layer that is another there."""
+    treated = step.edit(structural_copy(model), context).eval()
+    for path in layers:
+        context.channel.check()
+        old, new = model.get_submodule(path), treated.get_submodule(path)
+        if _same(old, new):
+            has_weights = any(p.dim() >= 2 and p.is_floating_point() for p in old.parameters())
+            able, why = step.treats(model, path) if has_weights else (False, NO_WEIGHTS)
+            yield Alone((path,), None, able, why or UNTOUCHED)
+            continue
+        yield Alone((path,), _with(model, treated, path))
+
+
+def _with(model: nn.Module, treated: nn.Module, path: str) -> nn.Module:
+    """A copy of the model with the layer of that path as it is in the treated one; a tie goes with it."""
+    copied = structural_copy(model)
+    old, new = copied.get_submodule(path), treated.get_submodule(path)
+    if type(old) is not type(new):
+        replace_module(copied, path, new)
+        return copied
+    there = dict(new.named_parameters())
+    pairs = {id(p): there[name] for name, p in old.named_parameters()}
+    for module in copied.modules():
+        for name, parameter in list(module._parameters.items()):
+            if id(parameter) in pairs:
+                setattr(module, name, pairs[id(parameter)])
+    return copied
+
+
+def _same(old: nn.Module, new: nn.Module) -> bool:
+    if type(old) is not type(new):
+        return False
+    return all(a is b or torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
