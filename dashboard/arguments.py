@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 BAD_INPUT = 2
+BASELINES = ("bfloat16", "int8")
 WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
 RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
 
@@ -32,6 +33,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     commands.add_parser("methods", help="the methods there are").add_argument("--json", action="store_true")
     _add_measure(commands.add_parser("measure", help="measure one recipe"))
     _add_check(commands.add_parser("check", help="measure one recipe, and fail where a bound is broken"))
+    _add_layers(commands.add_parser("layers", help="every layer: what it costs, and what is lost where it is treated"))
+    _add_kit(commands.add_parser("bench-kit", help="time original and variant on another machine, with torch alone"))
     _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
     return made
 
@@ -55,8 +58,32 @@ def _add_measure(one: argparse.ArgumentParser) -> None:
     made = one.add_mutually_exclusive_group()
     made.add_argument("--recipe", metavar="JSON|FILE", help=RECIPE_HELP)
     made.add_argument("--variant", metavar="FILE", help="a variant made elsewhere: .safetensors, widths may differ")
-    one.add_argument("--batch", type=int, metavar="N", help="time this batch size, too, beside 1 and 64")
+    made.add_argument("--baseline", choices=BASELINES, help="the original in other numbers")
+    _add_protocol(one)
+
+
+def _add_protocol(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--batch", type=int, metavar="N", action="append", help="time this batch size, too, beside 1 and 64; again"
+    )
     one.add_argument("--threads", type=int, metavar="N", help="torch's threads inside one operator")
+    one.add_argument("--dtype", default="", metavar="T", help="float32 or bfloat16; default: the model's own")
+
+
+def _add_layers(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", default="[]", help=RECIPE_HELP)
+    one.add_argument("--step", type=int, metavar="N", help="which treats each layer alone, from 0; default: the last")
+    one.add_argument("--examples", type=int, metavar="N", default=1000, help="of validation, at most")
+    _add_protocol(one)
+
+
+def _add_kit(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one, optional=True)
+    one.add_argument("--recipe", metavar="JSON|FILE", default="[]", help=RECIPE_HELP)
+    one.add_argument("--to", metavar="FOLDER", default="bench-kit", help="where the kit is written")
+    one.add_argument("--read", metavar="FILE", help="read back the result.json that a kit wrote")
+    _add_protocol(one)
 
 
 def _add_check(one: argparse.ArgumentParser) -> None:
@@ -65,7 +92,7 @@ def _add_check(one: argparse.ArgumentParser) -> None:
     one.add_argument("--min-accuracy", type=float, metavar="A", help="of the task's score, whatever it is called")
     one.add_argument("--max-latency-ms", type=float, metavar="MS", help="median, batch of 1")
     one.add_argument("--max-parameters", type=float, metavar="N")
-    one.set_defaults(batch=None, threads=None)
+    one.set_defaults(batch=None, threads=None, dtype="")
 
 
 def _add_sweep(one: argparse.ArgumentParser) -> None:
@@ -76,11 +103,14 @@ def _add_sweep(one: argparse.ArgumentParser) -> None:
     one.add_argument("--to", dest="high", type=float, metavar="B")
     one.add_argument("--points", type=int, metavar="N", help="exactly so many")
     one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
-    one.set_defaults(batch=None, threads=None)
+    one.set_defaults(batch=None, threads=None, dtype="")
 
 
-def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a name that `secateur models` prints, or module:function")
+def _add_measuring(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    count = {"nargs": "?"} if optional else {}
+    parser.add_argument(
+        "model", metavar="MODEL", help="a name that `secateur models` prints, or module:function", **count
+    )
     parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
     parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")

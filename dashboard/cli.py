@@ -14,7 +14,7 @@ from pathlib import Path
 from dashboard import models
 from dashboard.arguments import BAD_INPUT, parser
 from dashboard.bounds import BROKEN_BOUND, Bounds, checked
-from dashboard.printing import line, rows, table
+from dashboard.printing import layers_table, line, rows, table, there
 from engine import (
     InvalidInput,
     Measurer,
@@ -27,9 +27,12 @@ from engine import (
     describe_method,
     open_store,
     own_reference,
+    read_result,
     read_variant,
     reference_to,
     run_sweep,
+    view_layers,
+    write_kit,
 )
 
 
@@ -135,7 +138,9 @@ def _methods(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(_recipe_text(options.recipe)) if options.recipe is not None else Recipe()
     with _measurer(options) as measurer:
-        if options.variant is not None:
+        if options.baseline is not None:
+            measured = measurer.measure_baseline(options.baseline)
+        elif options.variant is not None:
             measured = measurer.measure_model(read_variant(Path(options.variant), measurer.workload.model()))
         else:
             measured = measurer.measure(recipe)
@@ -154,6 +159,32 @@ def _check(options: argparse.Namespace) -> int:
     else:
         print("\n".join(str(c) for c in checks))
     return 0 if all(c.holds for c in checks) else BROKEN_BOUND
+
+
+def _layers(options: argparse.Namespace) -> int:
+    recipe = Recipe.parse(_recipe_text(options.recipe))
+    with _measurer(options) as measurer:
+        found = view_layers(measurer, recipe, options.step, options.examples)
+    print(json.dumps(found) if options.json else layers_table(found))
+    return 0
+
+
+def _bench_kit(options: argparse.Namespace) -> int:
+    if (options.model is None) == (options.read is None):
+        raise InvalidInput("bench-kit must be given a MODEL to write a kit, or --read FILE to read a result, not both")
+    if options.read is not None:
+        with closing(open_store(options.store)) as store:
+            found = read_result(Path(options.read), store)
+        print(json.dumps(found) if options.json else "\n".join(there(found)))
+        return 0
+    with _measurer(options) as measurer:
+        files = write_kit(measurer, Recipe.parse(_recipe_text(options.recipe)), Path(options.to))
+    if options.json:
+        print(json.dumps({"files": [str(file) for file in files]}))
+    else:
+        back = f"secateur bench-kit --read {files[0].parent}/result.json"
+        print(f"on the other machine: python {files[0]}\nthen here: {back}")
+    return 0
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -178,7 +209,7 @@ def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
     files = [None if name is None else Path(name) for name in (options.checkpoint, options.data)]
     if any(files):
         workload = Workload.from_reference(own_reference(str(workload.reference), *files))
-    protocol = Protocol.here(options.device, options.batch, options.threads)
+    protocol = Protocol.here(options.device, options.batch, options.threads, options.dtype)
     store = open_store(options.store)
     try:
         yield Measurer(workload, protocol=protocol, store=store, fresh=options.fresh)
@@ -206,4 +237,7 @@ def _vary(text: str) -> tuple[int, str]:
     return int(step), name
 
 
-COMMANDS = {"run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "sweep": _sweep}
+COMMANDS = {
+    "run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "layers": _layers,
+    "bench-kit": _bench_kit, "sweep": _sweep,
+}  # fmt: skip

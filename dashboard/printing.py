@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from engine import Estimate, Failed, InvalidInput, Measured, Sweep
 
@@ -96,8 +97,44 @@ def table(measured: Measured) -> str:
     for batch, found in measured.speeds.items():
         verdict = cast("dict[str, str]", found["verdict"])
         rows.append(f"batch {batch}: {verdict['speed']}; {verdict['cause']}")
+    for found in measured.elsewhere:
+        rows += there(found)
     p = measured.protocol
     rows.append(
         f"{p.device} ({p.device_name}), {p.threads} threads, torch {p.torch_version}, {p.examples} test examples"
     )
     return "\n".join(rows)
+
+
+def there(found: Mapping[str, object]) -> list[str]:
+    """What another machine measured, a line for each batch size."""
+    f = cast("dict[str, Any]", found)
+    lines = [f"{f['machine']}: {f['device_name']}, {f['threads']} threads, noise floor {f['noise_floor']:.1%}"]
+    for batch, times in f["batches"].items():
+        ms = [f"{times[side]['median']['value']:.4g}" for side in ("original", "variant")]
+        ratio = times["ratio"]["median"]
+        ends = f"{ratio['value']:.3g} ({ratio['low']:.3g} to {ratio['high']:.3g})"
+        said = times["verdict"]["speed"]
+        lines.append(f"  batch {batch}: {said}; original {ms[0]} ms, variant {ms[1]} ms, ratio {ends}")
+    return lines
+
+
+def layers_table(found: Mapping[str, object]) -> str:
+    """All layers, one a line: what it costs, and what is lost where the step treats it alone."""
+    f = cast("dict[str, Any]", found)
+    batch = next(iter(f["protocol"]["batches"]), 1)
+    head = f"{'layer':28} {'kind':12} {'shape':>16} {'parameters':>11} {'multiply-adds':>14} {'time':>6}  sensitivity"
+    lines = [f"{f['model']}  step {f['step']} of {json.dumps(f['recipe'])}", head]
+    for row in f["layers"]:
+        shape = "x".join(map(str, row["shape"] or ())) or "-"
+        fall = row["sensitivity"]
+        known = fall is not None and fall["value"] is not None
+        lost = f"{fall['value']:+.4f} ({fall['low']:+.4f} to {fall['high']:+.4f})" if known else row["reason"]
+        lines.append(
+            f"{row['layer']:28} {row['kind']:12} {shape:>16} {row['parameters']:>11,} {row['multiply_adds']:>14,} "
+            f"{row['share']:>6.1%}  {lost}"
+        )
+    lines.append(
+        f"time: share at batch {batch}; sensitivity: fall of {f['score']} on {f['examples']} validation examples"
+    )
+    return "\n".join(lines)

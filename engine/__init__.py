@@ -17,11 +17,13 @@ from engine.errors import (
 )
 from engine.form import Effect, Form
 from engine.jobs import Outcome, Runner
+from engine.kit import read_result, write_kit
 from engine.measured import Measured
 from engine.measurement import Measurer, measure
 from engine.method import Channel, Context, Method
 from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.microscope import WeightView, count_things, layer_names
+from engine.per_layer import view_layers
 from engine.recipe import Recipe
 from engine.sources.checkpoint import read_variant
 from engine.sources.own import own_reference
@@ -73,10 +75,13 @@ __all__ = [
     "measure",
     "open_store",
     "own_reference",
+    "read_result",
     "read_variant",
     "reference_to",
     "run_sweep",
     "shared_workload",
     "sweep",
     "unknown",
+    "view_layers",
+    "write_kit",
 ]

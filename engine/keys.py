@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.catalogue import source_of
@@ -46,3 +47,8 @@ class Keys:
         """Of all layers of a model, before a step and after the recipe."""
         batches = [self.protocol.of_batch(batch) for batch in self.protocol.batches]
         return {**self.size(recipe), "step": step, "examples": examples, "protocols": batches}
+
+
+def elsewhere_key(fingerprint: object, signatures: Sequence[object]) -> Payload:
+    """Of other machines' figures: the workload, and the shapes of original and variant."""
+    return {"workload": fingerprint, "pair": list(signatures)}

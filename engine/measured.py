@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -21,6 +21,7 @@ class Measured:
     content    a hash of the variant where it was made elsewhere, by no recipe
     speeds     by batch size: verdict, ratio with its 99 % interval, throughput, how it was timed
     uncounted  of each side, the operators that are not in its multiply-adds, and how often they ran
+    elsewhere  the same pair timed on other machines, by a kit
     pair       original against variant, example by example: `paired`, `classes`, `calibration_error`
     """
 
@@ -35,6 +36,7 @@ class Measured:
     score: str = "accuracy"
     pair: Mapping[str, object] = field(default_factory=dict)
     uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    elsewhere: Sequence[Mapping[str, object]] = ()
     speeds: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
@@ -51,6 +53,7 @@ class Measured:
             "compute": {"definition": str(DEFINITION), "uncounted": {k: dict(v) for k, v in self.uncounted.items()}},
             **self.pair,
             **self._speed(),
+            "elsewhere": [dict(found) for found in self.elsewhere],
             **({"content": self.content} if self.content else {}),
         }
 

@@ -14,7 +14,7 @@ from torch import nn
 from engine.errors import CannotApply, InvalidInput, unknown
 from engine.examples import Inputs, count, placed, take
 from engine.fingerprint import content_of
-from engine.keys import Keys
+from engine.keys import Keys, elsewhere_key
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context
 from engine.metrics.precision import BASELINES, baseline, in_dtype
@@ -142,9 +142,8 @@ class Measurer:
                 side[f"peak_memory_bytes{end}"] = times["peak_memory"]
             ratio[batch] = _estimates(record["ratio"])["median"]
             speeds[batch] = speed_of_record(record, batch, machine, (before, after))
-        pair = get(
-            "pair", self.keys.pair(recipe), partial(pair_record, before, after, self.workload, self.protocol.seed)
-        )
+        compared = partial(pair_record, before, after, self.workload, self.protocol.seed)
+        pair = get("pair", self.keys.pair(recipe), compared)
         protocol = self.protocol.evaluated(int(cast("int", after["examples"])))
         chance = self.workload.chance
         sides = Measurement(original), Measurement(changed)
@@ -152,9 +151,12 @@ class Measurer:
         figure = self.workload.task.figure
         sizes = (("original", before), ("variant", after))
         work = {name: cast("dict[str, int]", size["uncounted"]) for name, size in sizes}
-        return Measured(
-            made[0], self.workload.name, protocol, *sides, ratio, chance, made[1], figure, pair, work, speeds
+        found = self.store.get(
+            "elsewhere", elsewhere_key(self.workload.fingerprint, [s["signature"] for _, s in sizes])
         )
+        there = cast("list[Payload]", list((found or {}).values()))
+        name = self.workload.name
+        return Measured(made[0], name, protocol, *sides, ratio, chance, made[1], figure, pair, work, there, speeds)
 
     def _side(self, recipe: Made, model: Build, get: Get) -> tuple[dict[str, Estimate], Payload]:
         size = get("size", self.keys.size(recipe), partial(self._sizes, model, recipe))
