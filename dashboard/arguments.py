@@ -107,10 +107,8 @@ def _add_sweep(one: argparse.ArgumentParser) -> None:
 
 
 def _add_measuring(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    count = {"nargs": "?"} if optional else {}
-    parser.add_argument(
-        "model", metavar="MODEL", help="a name that `secateur models` prints, or module:function", **count
-    )
+    known = "a name that `secateur models` prints, or module:function"
+    parser.add_argument("model", metavar="MODEL", help=known, nargs="?" if optional else None)
     parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
     parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")

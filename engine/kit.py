@@ -15,7 +15,7 @@ from torch import nn
 from torch.export import Dim
 
 from engine.errors import CannotApply, InvalidInput, first_line
-from engine.examples import Inputs, call, each, main_tensor
+from engine.examples import Inputs, call, main_tensor, take
 from engine.keys import elsewhere_key
 from engine.measurement import Measurer, repeated
 from engine.metrics import kit_script, rounds
@@ -71,7 +71,7 @@ def exported(model: nn.Module, inputs: Inputs, batches: Sequence[int]) -> torch.
             program = torch.export.export(model.eval(), given, keywords, dynamic_shapes=sizes, strict=False)
             module = program.module(check_guards=False)
             for batch in batches:
-                part = each(inputs, lambda tensor, batch=batch: tensor[:batch].clone())
+                part = take(inputs, slice(batch))
                 got, wanted = main_tensor(call(module, part)), main_tensor(call(model, part))
                 torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
     except Exception as error:  # the exporter raises whatever it meets in the model's own code

@@ -12,10 +12,12 @@ from hashlib import sha256
 
 from engine.errors import Cancelled, InvalidInput, SecateurError, first_line
 from engine.lines import write_line
+from engine.measured import Variant
 from engine.measurement import Measurer
 from engine.method import Channel
 from engine.metrics.record import Protocol, torch_threads
 from engine.microscope import training_seconds, view_weights
+from engine.per_layer import view_layers
 from engine.recipe import Recipe
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import KEPT_WORKLOADS, Workload, shared_workload
@@ -27,8 +29,9 @@ KEPT_MEASURERS = 3  # with all that methods have computed
 class Job:
     """One thing to be done for one recipe, as text.
 
-    kind         "point" (measure it), "weights" (of the layer `detail`), "price" (how long its trainings take), "line"
-                 (number `detail`, written by original and variant)
+    kind         "point" (measure it), "baseline" (measure the original in the numbers that `detail` names), "layers"
+                 (all of them, treated one by one by the step `detail`), "weights" (of the layer `detail`), "price" (how
+                 long its trainings take), "line" (number `detail`, written by original and variant)
     reference    the workload's, with the fingerprint that it must have
     protocol     JSON
     """
@@ -97,10 +100,11 @@ def _looker(reference: str, fingerprint: str, protocol: str, store: Store) -> Me
 
 def look_up(job: Job, store: Store) -> dict[str, object] | None:
     """The answer to a point's job where the store holds it; nothing is measured."""
-    if job.kind != "point":
+    if job.kind not in ("point", "baseline"):
         return None
     looker = _looker(job.reference, job.fingerprint, job.protocol, store)
-    found = looker.lookup(job.recipe) if looker.workload.fingerprint == job.fingerprint else None
+    what = Variant(job.detail) if job.kind == "baseline" else job.recipe
+    found = looker.lookup(what) if looker.workload.fingerprint == job.fingerprint else None
     return None if found is None else found.to_dict()
 
 
@@ -128,6 +132,10 @@ def _result(job: Job, measurer: Measurer) -> dict[str, object]:
     recipe = Recipe.parse(job.recipe)
     if job.kind == "point":
         return measurer.measure(recipe).to_dict()
+    if job.kind == "baseline":
+        return measurer.measure_baseline(job.detail).to_dict()
+    if job.kind == "layers":
+        return view_layers(measurer, recipe, int(job.detail) if job.detail else None)
     with torch_threads(measurer.protocol.threads):
         if job.kind == "price":
             return {"seconds": training_seconds(recipe, measurer.context)}
