@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 
 import streamlit as st
 
 from dashboard import models
+from dashboard.how import How
 from engine import (
     Protocol,
     Recipe,
@@ -48,10 +50,10 @@ def stop() -> None:
         runner.cache_clear()
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def protocol() -> Protocol:
-    """How this server measures."""
-    return Protocol.here()
+@st.cache_resource(max_entries=100, show_spinner=False)
+def protocol(how: str = "{}") -> Protocol:
+    """How this server measures, or how a reader asked for, as JSON."""
+    return How.of(json.loads(how)).protocol()
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)

@@ -59,6 +59,8 @@ class CurveData:
     points      of the curve, by rising coefficient
     here        the current recipe, original the model before it; None while they are not measured
     span        the range of the coefficient, where it is the horizontal axis
+    random      the curve of the same step choosing at random
+    baselines   the original in other numbers, by name
     axis        what it is called there, where not by its name
     unit        of the score
     """
@@ -74,6 +76,8 @@ class CurveData:
     span: tuple[float, float] | None
     axis: str = ""
     unit: str = "fraction"
+    random: tuple[CurvePoint, ...] = ()
+    baselines: tuple[tuple[str, CurvePoint], ...] = ()
 
 
 def figures_of(result: Mapping[str, object], side: str) -> dict[str, Estimate]:
@@ -142,6 +146,11 @@ def curve_chart(data: CurveData) -> go.Figure:
         error_x=_errors(placed, data, "x") if data.x.startswith("latency") else None,
         error_y=None if one_way(placed) else _errors(placed, data, "y"),
     )  # fmt: skip
+    _add_random(figure, data)
+    for (name, point), symbol in zip(data.baselines, ("triangle-up-open", "square-open"), strict=False):
+        _add_single(
+            figure, point, t("original in {numbers}", numbers=name), {"size": 11, "color": MUTED, "symbol": symbol}
+        )
     if data.original is not None:
         _add_single(figure, data.original, t("original"), {"size": 13, "color": MUTED, "symbol": "diamond"})
         figure.add_hline(y=data.original.y, line={"color": MUTED, "width": 1, "dash": "dash"})
@@ -166,6 +175,20 @@ def _add_band(figure: go.Figure, data: CurveData) -> None:
         y=[p.y_high for p in ordered] + [p.y_low for p in reversed(ordered)],
         fill="toself", fillcolor=faint(data.colour), line={"width": 0}, mode="lines", hoverinfo="skip",
         name=t("95 % interval"), showlegend=True,
+    )  # fmt: skip
+
+
+def _add_random(figure: go.Figure, data: CurveData) -> None:
+    """The same step choosing by lot: thin and dotted, beside the curve."""
+    if not data.random:
+        return
+    name = t("chosen at random")
+    figure.add_scatter(
+        x=[p.x for p in data.random], y=[p.y for p in data.random], mode="lines+markers", name=name,
+        hovertext=[f"{title(data.name)} = {p.value:.4g}<br>{p.hover}" for p in data.random],
+        hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",
+        line={"color": MUTED, "width": 1.5, "dash": "dot"}, marker={"size": 4, "color": MUTED},
+        error_y={**_errors(data.random, data, "y"), "color": MUTED},
     )  # fmt: skip
 
 
@@ -207,7 +230,8 @@ def _layout(data: CurveData) -> dict[str, object]:
         margin = 0.03 * (high - low or 1)
         axis["range"] = [low - margin, high + margin]
     elif data.original is not None:
-        shown = [data.original, *([data.here] if data.here else []), *data.points]
+        beside = [*data.random, *(point for _, point in data.baselines)]
+        shown = [data.original, *([data.here] if data.here else []), *data.points, *beside]
         axis["range"] = [0, 1.06 * max(p.x_high for p in shown)]
     vertical: dict[str, object] = {"title": {"text": t(data.score)}}
     if data.unit == "fraction":

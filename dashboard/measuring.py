@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field, replace
 
 from dashboard import cache, forms, state
 from dashboard.view import View
-from engine import Job, Recipe, Sweep
+from engine import Job, Protocol, Recipe, Sweep, Workload
 
 FEW_SECONDS = 5.0
+BASELINES = ("bfloat16", "int8")
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class Wishes:
     """The jobs of one view.
 
     price     of its trainings, None where it has none
+    closer    what is looked at more closely: all layers, or all batch sizes; None where that is nothing
+    random    the curve with its varied step choosing at random, where it chooses
+    baselines    the original in other numbers
     """
 
     original: Job
@@ -42,16 +48,24 @@ class Wishes:
     line: Job | None
     curve: Curve | None
     points: list[Job]
+    closer: Job | None = None
+    random: tuple[Job, ...] = ()
+    baselines: tuple[Job, ...] = ()
+
+
+def protocol_of(view: View) -> Protocol:
+    """How a view is measured."""
+    return cache.protocol(json.dumps(view.how.to_dict(), sort_keys=True))
 
 
 def job_of(view: View) -> Job:
     """The measurement of the recipe that is on the screen."""
-    return Job.of("point", cache.workload(view.model), view.active, cache.protocol())
+    return Job.of("point", cache.workload(view.model), view.active, protocol_of(view))
 
 
 def wishes_of(view: View) -> Wishes:
     """Everything that a view wants to know."""
-    workload, protocol = cache.workload(view.model), cache.protocol()
+    workload, protocol = cache.workload(view.model), protocol_of(view)
     recipe, curve = view.active, curve_of(view)
 
     def job(kind: str, of: Recipe, detail: str = "") -> Job:
@@ -67,7 +81,32 @@ def wishes_of(view: View) -> Wishes:
         line=job("line", recipe, str(view.line)) if workload.decode is not None else None,
         curve=curve,
         points=[job("point", r) for r in curve.recipes] if curve else [],
+        closer=_closer(view, workload, protocol),
+        random=tuple(job("point", r) for r in at_random(view, curve)),
+        baselines=tuple(
+            job("baseline", Recipe(), name) for name in BASELINES if protocol.dtype in ("", workload.dtype)
+        ),
     )
+
+
+def _closer(view: View, workload: Workload, protocol: Protocol) -> Job | None:
+    if view.closer == "layers":
+        step = view.active_vary[0] if view.active_vary else None
+        return Job.of("layers", workload, view.active, protocol, "" if step is None else str(step))
+    if view.closer == "batches":
+        return Job.of("point", workload, view.active, replace(protocol, batches=BATCHES))
+    return None
+
+
+def at_random(view: View, curve: Curve | None) -> list[Recipe]:
+    """The recipes of a curve with its varied step choosing at random; none where it does not choose, or trains."""
+    if curve is None or curve.trainings or view.active_vary is None:
+        return []
+    index = view.active_vary[0]
+    by_lot = [(recipe, recipe.step(index).at_random()) for recipe in curve.recipes]
+    return [
+        Recipe((*recipe.steps[:index], step, *recipe.steps[index + 1 :])) for recipe, step in by_lot if step is not None
+    ]
 
 
 def curve_of(view: View) -> Curve | None:
@@ -108,12 +147,19 @@ class Plan:
     """What is to be asked of the queue now, and what waits for a word of the reader.
 
     jobs            in order of urgency
+    beside          what the chart compares with, once all else is done
     ask_point, ask_curve    seconds that a press of the button costs, None where nothing is asked
     """
 
     jobs: list[Job]
     ask_point: float | None = None
     ask_curve: float | None = None
+    beside: list[Job] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Job]:
+        """Everything, in order of urgency."""
+        return [*self.jobs, *self.beside]
 
 
 def plan(view: View, wishes: Wishes) -> Plan:
@@ -133,11 +179,13 @@ def plan(view: View, wishes: Wishes) -> Plan:
         # a curve without trainings of its own waits, too: its first point would do the one that all of them share
         agreed = _agreed(view, wishes, seconds) if wishes.curve and wishes.curve.trainings else []
         return Plan([*jobs, *agreed], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
-    jobs += [job for job in (wishes.here, wishes.line, wishes.weights) if job is not None]
+    jobs += [job for job in (wishes.here, wishes.line, wishes.weights, wishes.closer) if job is not None]
     if wishes.line is not None and wishes.price is None:  # written in a fraction of the time that any figure takes
         jobs.remove(wishes.line)
         jobs.insert(0, wishes.line)
-    return Plan([*jobs, *_agreed(view, wishes, seconds)], ask_curve=_asked(view, wishes, seconds))
+    curve = _agreed(view, wishes, seconds)
+    beside = [*wishes.baselines, *(wishes.random if curve else ())]
+    return Plan([*jobs, *curve], ask_curve=_asked(view, wishes, seconds), beside=beside)
 
 
 def _known(job: Job) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from dashboard import models
 from dashboard.gallery import FIRST_MODEL, RECIPES
+from dashboard.how import How
 from engine import InvalidInput, Recipe
 
 VERSION = 1
 MOST_TEXT = 16_384
 AXES = ("coefficient", "parameters", "nonzero", "multiply_adds", "size_bytes", "latency_ms", "latency_ms_64")
+CLOSER = ("accuracy", "layers", "batches")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class View:
     x       the quantity on the chart's horizontal axis
     layer   the weights under the microscope; "" is the largest
     line    the number of the line that a language model writes
+    closer  what is looked at more closely: one of CLOSER, or nothing
+    how     how it is measured, where not as this server does by habit
     """
 
     model: str
@@ -34,6 +38,8 @@ class View:
     x: str = "coefficient"
     layer: str = ""
     line: int = 0
+    closer: str = ""
+    how: How = field(default_factory=How)
 
     @property
     def active(self) -> Recipe:
@@ -59,6 +65,8 @@ class View:
             "x": self.x,
             "layer": self.layer,
             **({"line": self.line} if self.line else {}),
+            **({"closer": self.closer} if self.closer else {}),
+            **({"how": self.how.to_dict()} if self.how != How() else {}),
         }
         return json.dumps(plain, separators=(",", ":"))
 
@@ -99,7 +107,10 @@ def _checked(plain: Mapping[str, object]) -> View:
     line = plain.get("line", 0)
     if type(line) is not int or not 0 <= line < 2**31:
         raise InvalidInput("the line must be a whole number from 0, got {got}", got=str(line)[:40])
-    return View(model, recipe, frozenset(off), _vary(plain.get("vary"), recipe), str(x), layer, line)
+    closer, how = plain.get("closer", ""), How.of(plain.get("how", {}))
+    if closer not in ("", *CLOSER):
+        raise InvalidInput("closer must be one of {all}, got {got}", all=", ".join(CLOSER), got=str(closer)[:40])
+    return View(model, recipe, frozenset(off), _vary(plain.get("vary"), recipe), str(x), layer, line, str(closer), how)
 
 
 def _vary(given: object, recipe: Recipe) -> tuple[int, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -9,15 +10,16 @@ from typing import cast
 import streamlit as st
 
 from dashboard import cache, measuring, state
-from dashboard.charts import CurveData, curve_chart, curve_point, method_colour
+from dashboard.charts import CurveData, CurvePoint, curve_chart, curve_point, method_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Plan, Wishes
 from dashboard.view import AXES, View
-from dashboard.views import figures, lines, recipe, speed, weights
+from dashboard.views import closer, figures, lines, recipe, speed, weights
 from dashboard.words import duration, plain, sentence, t, title
 from engine import Outcome
 
 POLL_S = 0.4
+Place = Callable[[dict[str, object]], CurvePoint | None]
 AXIS_LABELS = {
     "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
     "latency_ms": "latency × 1", "latency_ms_64": "latency × 64",
@@ -34,8 +36,8 @@ def show() -> None:
         st.error(sentence(state.complaint()), icon=":material/error:")
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
-    cache.runner().want(state.owner(), plan.jobs)
-    busy = any(o.status in ("waiting", "running") for o in map(cache.runner().outcome, plan.jobs))
+    cache.runner().want(state.owner(), plan.all)
+    busy = any(o.status in ("waiting", "running") for o in map(cache.runner().outcome, plan.all))
     st.fragment(_results, run_every=POLL_S if busy else None)(busy, str(view.recipe))
 
 
@@ -71,8 +73,8 @@ def _results(was_busy: bool, shown: str) -> None:
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     queue = cache.runner()
-    queue.want(state.owner(), plan.jobs)
-    outcomes = {job.key: queue.outcome(job) for job in [*plan.jobs, wishes.original, wishes.here, *wishes.points]}
+    queue.want(state.owner(), plan.all)
+    outcomes = {job.key: queue.outcome(job) for job in [*plan.all, wishes.original, wishes.here, *wishes.points]}
     task = cache.workload(view.model).task
     figures.show_original(outcomes[wishes.original.key], task)
     figures.show(wishes, outcomes, task, waits=plan.ask_point is not None)
@@ -84,9 +86,10 @@ def _results(was_busy: bool, shown: str) -> None:
         _tradeoff(view, wishes, outcomes)
     _progress(wishes, plan, outcomes)
     speed.show(outcomes[wishes.here.key])
+    closer.show(view, wishes, outcomes[wishes.here.key])
     lines.show(wishes, plan.ask_point is not None)
     weights.show(view, wishes, plan.ask_point is not None)
-    busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.jobs)
+    busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.all)
     if busy != was_busy:
         st.rerun()
 
@@ -106,6 +109,9 @@ def _tradeoff(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
     data = curve_data(view, wishes, outcomes)
     picked = live_chart(curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick)
     del picked  # read in the callback
+    missing = [cache.runner().outcome(job) for job in wishes.baselines]
+    if reasons := [plain(outcome.error) for outcome in missing if outcome.status == "failed"]:
+        st.caption(t("Not drawn: {why}.", why="; ".join(reasons)))
 
 
 def _pick() -> None:
@@ -128,6 +134,11 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         for value, job in zip(values, wishes.points, strict=True)
         if outcomes[job.key].status == "done"
     ]
+    by_lot = [
+        place(outcome.result, value)
+        for value, outcome in zip(values, map(cache.runner().outcome, wishes.random), strict=False)
+        if outcome.status == "done"
+    ]
     workload = cache.workload(view.model)
     here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
     step = view.active.step(vary[0]) if vary else None
@@ -145,7 +156,18 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         span=_span(view, wishes),
         axis=_axis(view, wishes),
         unit=workload.task.unit,
+        random=tuple(sorted((p for p in by_lot if p), key=lambda p: p.value)),
+        baselines=_baselines(wishes, partial(place, value=neutral)),
     )
+
+
+def _baselines(
+    wishes: Wishes, place: Callable[[dict[str, object]], CurvePoint | None]
+) -> tuple[tuple[str, CurvePoint], ...]:
+    """The original in other numbers, where it has been measured."""
+    found = [(job.detail, cache.runner().outcome(job)) for job in wishes.baselines]
+    placed = [(name, place(outcome.result)) for name, outcome in found if outcome.status == "done"]
+    return tuple((name, point) for name, point in placed if point is not None)
 
 
 def _counted(view: View, wishes: Wishes) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import streamlit as st
 
@@ -71,9 +71,10 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], task: Task, waits: bool) 
             new, old = after.get(name), before.get(name)
             same = _indistinct_score(old, new) if score else name == "latency_ms" and _indistinct_time(here)
             more = _others(task, after) if score else _batch(name, after)
+            how = note if name != "multiply_adds" else f"{note} {_counted(here)}"
             label = label if len(label) <= FITS else label.rpartition(" ")[2]  # the line above has all of it
             label = label[:1].upper() + label[1:]
-            _figure(t(label), new, old, Notes(text, note, more, not score, same))
+            _figure(t(label), new, old, Notes(text, how, more, not score, same))
 
 
 def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: Notes) -> None:
@@ -123,9 +124,21 @@ def _named(score: Score, estimate: Estimate) -> str:
     return f"{_value(estimate)} {name}"
 
 
+def _counted(here: Outcome) -> str:
+    """What a multiply-add is, and which operators are none."""
+    found = cast("dict[str, Any]", here.result.get("compute", {}))
+    if not found:
+        return ""
+    names = ", ".join(f"{name.removeprefix('aten.')} ({n})" for name, n in found["uncounted"]["variant"].items())
+    return t("A multiply-add is {definition}. Not counted here: {names}.", definition=found["definition"], names=names)
+
+
 def _batch(name: str, after: dict[str, Estimate]) -> str:
     """Latency at the larger batch stands under the one at batch 1."""
     large = after.get("latency_ms_64")
+    packed = after.get("compressed_bytes")
+    if name == "size_bytes" and packed is not None and packed.value is not None:
+        return t(" · compressed {value}", value=quantity(packed.value, "bytes"))
     if name != "latency_ms" or large is None or large.value is None:
         return ""
     return t(" · batch 64: {value}", value=quantity(large.value, "ms"))

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import cache, forms, measuring, state
 from dashboard.gallery import RECIPES
 from dashboard.view import View, first_vary
-from dashboard.views import bring
+from dashboard.views import bring, protocol
 from dashboard.words import plain, t, title
 from engine import Method, Recipe, SecateurError, available_methods
 
@@ -23,6 +23,7 @@ def show(view: View) -> None:
     st.caption(t("What a deep-learning model loses and gains as it is made smaller, measured on this machine."))
     _model_picker(view)
     bring.show(view)
+    protocol.show(view)
     _gallery()
     st.subheader(t("Recipe"), divider="gray")
     if not len(view.recipe):

@@ -28,11 +28,35 @@ def show(here: Outcome) -> None:
             busy = t(" The machine was busy: the interval is wider than its noise.") if found["busy"] else ""
             icon = ICONS.get(verdict["speed"], LEVEL)
             st.markdown(f"{icon} {said} ({times}). {plain(_sentence(verdict['cause']))}.{busy}")
+        for found in here.result.get("elsewhere", []):  # type: ignore[attr-defined]
+            st.markdown(_elsewhere(found))
         with st.popover(t("Evidence"), type="tertiary", icon=":material/query_stats:"):
             _evidence(speeds)
 
 
+def _elsewhere(found: Mapping[str, Any]) -> str:
+    """What another machine measured of the same pair, in a line."""
+    said = []
+    for batch, times in found["batches"].items():
+        ratio = f"{times['ratio']['median']['value']:.3g}"
+        said.append(
+            t("batch {batch}: {speed} ({ratio} ×)", batch=batch, speed=t(times["verdict"]["speed"]), ratio=ratio)
+        )
+    machine = f"{found['machine']}, {found['device_name']}"
+    return plain(f":material/devices_other: **{machine}**: {'; '.join(said)}.")
+
+
 def _evidence(speeds: Mapping[str, Any]) -> None:
+    machine = next(iter(speeds.values()))["verdict"]["evidence"]["machine"]
+    facts = {
+        "floor": share(machine["noise_floor"]), "launch": f"{1e3 * machine['launch_ms']:.3g}",
+        "products": f"{machine['multiply_adds_per_s'] / 1e9:.3g}", "copies": f"{machine['bytes_per_s'] / 1e9:.3g}",
+    }  # fmt: skip
+    key = (
+        "This machine: noise floor {floor} (two identical models lie no farther apart), {products} G multiply-adds a "
+        "second in a matrix product, {copies} GB a second in a copy, {launch} µs for a call with nothing to do."
+    )
+    st.caption(t(key, **facts))
     for batch, found in speeds.items():
         evidence, ratio = found["verdict"]["evidence"], found["ratio"]
         key = (

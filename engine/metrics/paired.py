@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from scipy.stats import binomtest
@@ -27,6 +27,7 @@ class Paired:
                     against lost (McNemar), else from a bootstrap over examples
     difference      of the scores, variant − original
     agreement       the share of examples to which both say the same class
+    said            for each of the gained and the lost, the class that the original says, and the variant
     """
 
     gained: tuple[int, ...] | None
@@ -34,6 +35,7 @@ class Paired:
     p: float
     difference: Estimate
     agreement: Estimate
+    said: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data: how many were gained and lost, and which."""
@@ -44,6 +46,7 @@ class Paired:
             "difference": self.difference.to_dict(),
             "agreement": self.agreement.to_dict(),
             "examples": {name: None if found is None else list(found) for name, found in places.items()},
+            "said": {name: [list(pair) for pair in pairs] for name, pairs in self.said.items()},
         }
 
 
@@ -81,7 +84,15 @@ def compare(original: Answers, variant: Answers, task: Task, seed: int = 0) -> P
         difference = of_counts(len(gained), len(lost), len(right_a))
     uneven = len(gained) + len(lost)
     exact = float(binomtest(len(gained), uneven).pvalue) if uneven else 1.0
-    return Paired(gained, lost, exact, difference, agreement)
+    said = {name: _said(original, variant, places) for name, places in (("gained", gained), ("lost", lost))}
+    return Paired(gained, lost, exact, difference, agreement, said)
+
+
+def _said(original: Answers, variant: Answers, places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """What both say to these examples."""
+    if original.predicted is None or variant.predicted is None:
+        return ()
+    return tuple((int(original.predicted[place]), int(variant.predicted[place])) for place in places)
 
 
 def _same(one: Answers, other: Answers) -> bool:
