@@ -154,7 +154,7 @@ class Plan:
     jobs: list[Job]
     ask_point: float | None = None
     ask_curve: float | None = None
-    beside: list[Job] = field(default_factory=list)
+    beside: list[Job] = field(default_factory=list, compare=False)
 
     @property
     def all(self) -> list[Job]:
