@@ -104,16 +104,16 @@ def _row(row: dict[str, Any], batch: str) -> dict[str, object]:
     after = row["after"]
     return {
         t("layer"): row["layer"],
+        t("share of time"): share(costs["share"]),
+        t("sensitivity"): lost,
+        t("why not, or with what"): row["reason"] or together,
         t("kind"): row["kind"],
         t("shape"): _shape(row["shape"]) if row["shape"] else t("new"),
         t("after"): " + ".join(map(_shape, after["shapes"])) if after else t("gone"),
         t("parameters"): row["parameters"],
         t("multiply-adds"): row["multiply_adds"],
-        t("share of time"): share(costs["share"]),
         t("ms before"): round(costs["before"]["time_ms"], 4) if costs["before"] else None,
         t("ms after"): round(costs["after"]["time_ms"], 4) if costs["after"] else None,
-        t("sensitivity"): lost,
-        t("why not, or with what"): row["reason"] or together,
     }
 
 

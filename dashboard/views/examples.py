@@ -43,11 +43,17 @@ def _sentence(paired: dict[str, Any], score: str) -> str:
     value, low, high = (f"{100 * v:+.1f}" if points else f"{v:+.3g}" for v in known)
     fields = {"value": value, "low": low, "high": high, "unit": t("points") if points else difference.unit}
     verdict = t("**differs**") if p < LEVEL else t("**cannot be told apart**")
-    key = "{score} {verdict} from the original's: {value} {unit} ({low} to {high}), p = {p}."
-    said = t(key, score=score[:1].upper() + score[1:], verdict=verdict, p=f"{p:.2g}", **fields)
+    key = "{score} {verdict} from the original's: {value} {unit} ({low} to {high}), p {p}."
+    said = t(
+        key, score=score[:1].upper() + score[1:], verdict=verdict, p=f"= {p:.2g}" if p >= 0.001 else "< 0.001", **fields
+    )
     if paired["gained"] is None:
         return said + " " + t("By a bootstrap over examples.")
-    turned = t("{lost} examples became wrong, {gained} became right.", lost=paired["lost"], gained=paired["gained"])
+    turned = t(
+        "{lost} examples became wrong, {gained} became right.",
+        lost=f"{paired['lost']:,}",
+        gained=f"{paired['gained']:,}",
+    )
     return f"{said} {turned} " + t("By the exact test on these (McNemar).")
 
 
@@ -73,7 +79,7 @@ def _turned(view: View, paired: dict[str, Any], kind: str, title: str) -> None:
     workload = cache.workload(view.model)
     names = workload.classes
     pairs = paired["said"].get(kind) or [[-1, -1]] * len(places)
-    st.markdown(t("**{title}**, {shown} of {n}", title=title, shown=min(SHOWN, len(places)), n=len(places)))
+    st.markdown(t("**{title}**, {shown} of {n}", title=title, shown=min(SHOWN, len(places)), n=f"{len(places):,}"))
     for column, place, (before, after) in zip(st.columns(SHOWN), places, pairs, strict=False):
         with column:
             if (picture := _picture(workload.test[0], place)) is not None:
