@@ -59,7 +59,7 @@ def view_layers(measurer: Measurer, recipe: RecipeLike, step: int | None = None,
 def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payload:
     context = measurer.context
     before = Recipe(recipe.steps[:index]).apply_in(context) if len(recipe) else structural_copy(context.original)
-    after = recipe.apply_in(context)
+    after, refusal = _applied(recipe, index, context)
     costs = {str(batch): _costs(measurer, before, after, batch) for batch in measurer.protocol.batches}
     alone: dict[str, Payload] = {}
     n = 0
@@ -67,7 +67,8 @@ def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payl
         split = _drawn(context, examples)
         n = count(split[1])
         paths, base = layer_paths(before), _answers(measurer, before, split)
-        for one in _one_by_one(recipe, index, before, context, paths):
+        refused = [Alone((path,), None, False, refusal) for path in paths] if refusal else None
+        for one in refused or _one_by_one(recipe, index, before, context, paths):
             found = _sensitivity(measurer, base, one, split)
             for path in one.layers:
                 alone[path] = {**found, "treated_with": [other for other in one.layers if other != path]}
@@ -76,13 +77,26 @@ def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payl
     return {"examples": n, "score": measurer.workload.task.figure, "layers": rows}
 
 
+def _applied(recipe: Recipe, index: int, context: Context) -> tuple[nn.Module | None, str]:
+    """The variant, or why the step treats nothing in this model. Raises what an earlier or later step raises."""
+    try:
+        return recipe.apply_in(context), ""
+    except CannotApply as error:
+        if error.step != index:
+            raise
+        return None, str(error)
+
+
 def _costs(
-    measurer: Measurer, before: nn.Module, after: nn.Module, batch: int
+    measurer: Measurer, before: nn.Module, after: nn.Module | None, batch: int
 ) -> tuple[list[LayerCost], list[LayerCost]]:
     measurer.channel.check()
     inputs = placed(repeated(measurer.workload.train[0], batch), measurer.protocol.device)
-    first, second = (run_or_name(partial(layer_costs, measurer.cast(model), inputs)) for model in (before, after))
-    return first, second
+    sides = [
+        [] if model is None else run_or_name(partial(layer_costs, measurer.cast(model), inputs))
+        for model in (before, after)
+    ]
+    return sides[0], sides[1]
 
 
 def _rows(costs: Mapping[str, Sides], alone: Mapping[str, Payload]) -> list[Payload]:

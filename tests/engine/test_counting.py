@@ -1,0 +1,97 @@
+"""Multiply-adds against closed forms, and what is not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine.metrics.compute import count_work
+from tests.devices import DEVICES
+from tests.engine.test_compute import FirstOf, attention
+from tests.tiny import tiny
+
+
+class Attends(nn.Module):
+    def __init__(self, weights: bool) -> None:
+        super().__init__()
+        self.inner, self.weights = nn.MultiheadAttention(8, 2, batch_first=True), weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x, x, x, need_weights=self.weights)[0]
+
+
+class Products(nn.Module):
+    """A matrix by a vector, and a vector by a vector."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        matrix = x[0]  # 4, 6
+        return matrix @ matrix[0] + torch.dot(matrix[1], matrix[2])
+
+
+class Looked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(9, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.table(x.long())
+
+
+def encoder() -> nn.Module:
+    return nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)  # with its fast path
+
+
+CLOSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
+    "attention, fused": (lambda: Attends(weights=False), (5, 8), attention(5, 8)),
+    "attention, not fused": (lambda: Attends(weights=True), (5, 8), attention(5, 8)),
+    "encoder with its fast path": (encoder, (5, 8), 2 * (attention(5, 8) + 2 * 5 * 8 * 16)),
+    "embedding": (Looked, (5,), 0),
+    "two recurrent layers": (lambda: FirstOf(nn.LSTM(5, 3, 2, batch_first=True)), (4, 5), 4 * 4 * 3 * (5 + 3 + 3 + 3)),
+    "both ways": (
+        lambda: FirstOf(nn.LSTM(5, 3, batch_first=True, bidirectional=True)), (4, 5), 2 * 4 * 4 * 3 * (5 + 3),
+    ),
+    "groups and dilation": (lambda: nn.Conv2d(4, 6, 3, groups=2, dilation=2), (4, 8, 8), 16 * 6 * 2 * 9),
+    "matrix by vector": (Products, (4, 6), 4 * 6 + 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_multiply_adds_in_closed_form(name: str) -> None:
+    build, shape, wanted = CLOSED[name]
+    assert count_work(build().eval(), torch.zeros(1, *shape)).multiply_adds.value == wanted
+
+
+def test_what_is_not_counted_is_listed_and_a_view_is_nothing() -> None:
+    net = nn.Sequential(nn.Unflatten(1, (2, 6)), nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.LayerNorm(4), nn.ReLU())
+    assert count_work(net, torch.zeros(1, 12)).uncounted == {"aten.native_layer_norm": 1, "aten.relu": 2}
+
+
+def test_a_product_that_nobody_counts_is_listed() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Bilinear(3, 4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x[:, :3], x[:, 3:])
+
+    work = count_work(Pair(), torch.zeros(1, 7))
+    assert work.multiply_adds.value == 0
+    assert work.uncounted["aten._trilinear"] == 1
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("model", ["residual", "attention", "depthwise"])
+def test_the_same_on_every_device(device: str, model: str) -> None:
+    workload = tiny(model)
+    here = count_work(workload.model().to(device), workload.train[0][:3].to(device))
+    assert here.multiply_adds.value == 3 * count_work(workload.model(), workload.example).multiply_adds.value
+
+
+def test_the_parts_make_up_the_whole() -> None:
+    work = count_work(tiny("residual").model(), tiny("residual").example)
+    outermost = [n for path, n in work.by_module.items() if path in ("stem", "blocks", "head")]
+    assert sum(outermost) == work.by_module[""] == work.multiply_adds.value
