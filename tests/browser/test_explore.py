@@ -14,6 +14,7 @@ from .conftest import WAIT_MS, OpenPage, Serve, wait_idle
 from .pages import (
     APP,
     AXIS,
+    CHART,
     CURVE,
     LABELS,
     LINES,
@@ -202,3 +203,18 @@ def test_two_lines_stand_side_by_side_and_another_pair_comes_on_a_click(link: Li
     expect(page.locator(LINES).first).not_to_have_text(original, timeout=LINES_MS)
     assert view_of(page)["line"] == 1
     assert lines_of(page)[0] == write_line(workload.model(), workload, 1)
+
+
+def test_a_closer_look_at_every_layer_and_in_other_numbers(link: Link, open_page: OpenPage) -> None:
+    page = open_page(link([PRUNE]))
+    measured(page)
+    names = page.evaluate(f"{CHART}._fullData.map(trace => trace.name)")
+    assert {"original", "this recipe"} <= set(names)
+    page.get_by_role("button", name="Every layer").click()
+    roofline = page.locator(".st-key-closer .live-chart").last
+    expect(roofline.get_by_text("multiply-adds per byte moved")).to_be_visible(timeout=WAIT_MS)
+    assert view_of(page)["closer"] == "layers"
+    page.get_by_role("button", name="How it is measured").click()
+    page.get_by_role("button", name="bfloat16", exact=True).click()
+    page.wait_for_function('decodeURIComponent(location.search).includes(\'"how":{"dtype":"bfloat16"}\')')
+    expect(page.locator(VALUES).nth(3)).to_have_text("548.2 kB", timeout=WAIT_MS)

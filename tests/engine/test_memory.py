@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from engine.metrics.memory import peak_memory
 from engine.metrics.precision import in_eight_bits
+from tests.states import modes
 
 
 def test_weights_inputs_and_the_two_largest_that_live_together() -> None:
@@ -48,3 +49,36 @@ def test_weights_of_eight_bits_are_counted() -> None:
     net = nn.Sequential(nn.Linear(512, 512), nn.Linear(512, 512)).eval()
     whole = peak_memory(net, torch.zeros(1, 512)).value
     assert peak_memory(in_eight_bits(net), torch.zeros(1, 512)).value == pytest.approx(whole / 4, rel=0.05)
+
+
+def test_buffers_are_held_and_the_same_input_twice_is_one() -> None:
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("table", torch.zeros(40, 10))
+
+        def forward(self, one: Tensor, other: Tensor) -> Tensor:
+            return one + other
+
+    x = torch.zeros(7, 10)
+    assert peak_memory(Adds(), (x, x)).value == 4 * (400 + 2 * 70)
+    assert peak_memory(Adds(), {"one": x, "other": x.clone()}).value == 4 * (400 + 3 * 70)
+
+
+def test_what_is_dropped_is_not_summed_up() -> None:
+    class Many(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            for _ in range(30):
+                x = x.view(10, 7).add(1).view(7, 10)
+            return x.add_(1)
+
+    assert peak_memory(Many(), torch.zeros(7, 10)).value == 4 * 3 * 70
+
+
+def test_each_module_has_its_mode_again_even_where_the_model_fails() -> None:
+    net = nn.Sequential(nn.Linear(10, 5), nn.Dropout(), nn.Linear(4, 5)).train()
+    net[1].eval()
+    before = modes(net)
+    with pytest.raises(RuntimeError):
+        peak_memory(net, torch.zeros(7, 10))
+    assert modes(net) == before
