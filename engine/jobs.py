@@ -52,6 +52,12 @@ class _Wish:
     jobs: list[Job]
     renewed: float
     served: float = 0.0
+    later: list[Job] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Job]:
+        """Everything that is wanted."""
+        return [*self.jobs, *self.later]
 
 
 def local_worker() -> Executor:
@@ -87,16 +93,19 @@ class Runner:
         for job in jobs:
             self._from_store(job)
 
-    def want(self, owner: str, jobs: Sequence[Job]) -> None:
+    def want(self, owner: str, jobs: Sequence[Job], later: Sequence[Job] = ()) -> None:
         """Say what one page wants now, the most urgent first; it replaces what that page wanted before.
+
+        later    what waits until nobody wants anything else
 
         It must be said again within a minute: a page that is gone wants nothing.
         """
-        self.look_up(jobs[:MOST_WANTED])
+        self.look_up([*jobs[:MOST_WANTED], *later[:MOST_WANTED]])
         with self._changed:
             before = self._wishes.get(owner)
             served = before.served if before else 0.0
-            self._wishes[owner] = _Wish(list(jobs[:MOST_WANTED]), time.monotonic(), served)
+            wanted = list(jobs[:MOST_WANTED])
+            self._wishes[owner] = _Wish(wanted, time.monotonic(), served, list(later[:MOST_WANTED]))
             self._drop_unwanted()
             self._changed.notify_all()
 
@@ -156,13 +165,14 @@ class Runner:
         self._wishes = {owner: wish for owner, wish in self._wishes.items() if wish.renewed >= oldest}
         if self._running is not None:
             job, channel = self._running
-            if not any(job in wish.jobs for wish in self._wishes.values()):
+            if not any(job in wish.all for wish in self._wishes.values()):
                 channel.cancel()
 
     def _next(self) -> Job | None:
-        """The most urgent open job of the owner who was served longest ago."""
-        for wish in sorted(self._wishes.values(), key=lambda wish: wish.served):
-            for job in wish.jobs:
+        """The most urgent open job of the owner who was served longest ago; what can wait, once all else is done."""
+        in_turn = sorted(self._wishes.values(), key=lambda wish: wish.served)
+        for wish, jobs in [(w, w.jobs) for w in in_turn] + [(w, w.later) for w in in_turn]:
+            for job in jobs:
                 if job.key not in self._outcomes:
                     wish.served = time.monotonic()
                     return job

@@ -36,7 +36,7 @@ def show() -> None:
         st.error(sentence(state.complaint()), icon=":material/error:")
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
-    cache.runner().want(state.owner(), plan.all)
+    cache.runner().want(state.owner(), plan.jobs, plan.beside)
     busy = any(o.status in ("waiting", "running") for o in map(cache.runner().outcome, plan.all))
     st.fragment(_results, run_every=POLL_S if busy else None)(busy, str(view.recipe))
 
@@ -73,7 +73,7 @@ def _results(was_busy: bool, shown: str) -> None:
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     queue = cache.runner()
-    queue.want(state.owner(), plan.all)
+    queue.want(state.owner(), plan.jobs, plan.beside)
     outcomes = {job.key: queue.outcome(job) for job in [*plan.all, wishes.original, wishes.here, *wishes.points]}
     task = cache.workload(view.model).task
     figures.show_original(outcomes[wishes.original.key], task)

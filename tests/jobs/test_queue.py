@@ -58,6 +58,14 @@ def test_two_owners_are_served_in_turn(queue_runner: Runner, by_hand: ByHand, na
     assert done_in_order(by_hand, 5) == ["b1", "a2", "b2", "a3", "b3"]
 
 
+def test_what_can_wait_comes_after_what_anybody_wants(queue_runner: Runner, by_hand: ByHand, named: Named) -> None:
+    queue_runner.want("one", [named("a")], later=[named("z")])
+    running = by_hand.take()
+    queue_runner.want("two", [named("b"), named("c")])
+    running.finish()
+    assert done_in_order(by_hand, 3) == ["b", "c", "z"]
+
+
 def test_a_job_that_another_still_wants_goes_on(queue_runner: Runner, by_hand: ByHand, named: Named) -> None:
     queue_runner.want("one", [named("a")])
     queue_runner.want("two", [named("a")])
