@@ -19,6 +19,7 @@ from dashboard.words import duration, plain, sentence, t, title
 from engine import Outcome
 
 POLL_S = 0.4
+SLOWLY_S = 2.0  # while only what stands beside the curve is open
 Place = Callable[[dict[str, object]], CurvePoint | None]
 AXIS_LABELS = {
     "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
@@ -37,8 +38,16 @@ def show() -> None:
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     cache.runner().want(state.owner(), plan.jobs, plan.beside)
-    busy = any(o.status in ("waiting", "running") for o in map(cache.runner().outcome, plan.all))
-    st.fragment(_results, run_every=POLL_S if busy else None)(busy, str(view.recipe))
+    busy = _busy(plan)
+    st.fragment(_results, run_every=busy or None)(busy, str(view.recipe))
+
+
+def _busy(plan: Plan) -> float:
+    """After how many seconds to look again, 0 where nothing is open."""
+    for jobs, seconds in ((plan.jobs, POLL_S), (plan.beside, SLOWLY_S)):
+        if any(cache.runner().outcome(job).status in ("waiting", "running") for job in jobs):
+            return seconds
+    return 0.0
 
 
 def _model(view: View) -> None:
@@ -61,7 +70,7 @@ def _model(view: View) -> None:
         st.markdown("\n".join(f"- **{t(name)}**: {text}" for name, text in rows.items() if text))
 
 
-def _results(was_busy: bool, shown: str) -> None:
+def _results(was_busy: float, shown: str) -> None:
     """Everything that is measured: runs again and again while the queue is at work.
 
     shown    the recipe that the sidebar shows
@@ -89,8 +98,7 @@ def _results(was_busy: bool, shown: str) -> None:
     closer.show(view, wishes, outcomes[wishes.here.key])
     lines.show(wishes, plan.ask_point is not None)
     weights.show(view, wishes, plan.ask_point is not None)
-    busy = any(outcomes[job.key].status in ("waiting", "running") for job in plan.all)
-    if busy != was_busy:
+    if _busy(plan) != was_busy:
         st.rerun()
 
 

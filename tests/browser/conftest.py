@@ -64,7 +64,7 @@ class Server:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+                env=os.environ | {"PYTHONPATH": str(ROOT), "SECATEUR_BASELINES": "off"} | env,  # two cores serve them all
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
