@@ -15,13 +15,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from .chromium import BrowserMissingError, find_chromium
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60
-WAIT_MS = 30_000
+WAIT_MS = 90_000  # a machine that others share may be slow for a while
+expect.set_options(timeout=WAIT_MS)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -64,7 +65,9 @@ class Server:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "SECATEUR_BASELINES": "off"} | env,  # two cores serve them all
+                env=os.environ
+                | {"PYTHONPATH": str(ROOT), "SECATEUR_BASELINES": "off"}
+                | env,  # two cores serve them all
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
