@@ -146,7 +146,7 @@ def _share(path: str, first: Sequence[LayerCost], second: Sequence[LayerCost]) -
 
 
 def _within(path: str, layer: str) -> bool:
-    return path == layer or path.startswith(f"{layer}.")
+    return not layer or path == layer or path.startswith(f"{layer}.")
 
 
 def _sensitivity(measurer: Measurer, base: Answers, one: Alone, split: Split) -> Payload:
@@ -202,7 +202,9 @@ def _transplanted(step: Method, model: nn.Module, context: Context, layers: list
             able, why = step.treats(model, path) if has_weights else (False, NO_WEIGHTS)
             yield Alone((path,), None, able, why or UNTOUCHED)
             continue
-        yield Alone((path,), _with(model, treated, path))
+        held = {id(p) for p in old.parameters()}
+        along = [o for o in layers if o != path and held & {id(p) for p in model.get_submodule(o).parameters()}]
+        yield Alone((path, *along), _with(model, treated, path))
 
 
 def _with(model: nn.Module, treated: nn.Module, path: str) -> nn.Module:
@@ -210,8 +212,12 @@ def _with(model: nn.Module, treated: nn.Module, path: str) -> nn.Module:
     copied = structural_copy(model)
     old, new = copied.get_submodule(path), treated.get_submodule(path)
     if type(old) is not type(new):
+        if not path:  # the layer is the whole model
+            return new
         replace_module(copied, path, new)
         return copied
+    for name in old._buffers:
+        setattr(old, name, new._buffers[name])
     there = dict(new.named_parameters())
     pairs = {id(p): there[name] for name, p in old.named_parameters()}
     for module in copied.modules():
@@ -224,4 +230,5 @@ def _with(model: nn.Module, treated: nn.Module, path: str) -> nn.Module:
 def _same(old: nn.Module, new: nn.Module) -> bool:
     if type(old) is not type(new):
         return False
-    return all(a is b or torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True))
+    sides = [(*layer.parameters(), *layer.buffers()) for layer in (old, new)]
+    return all(a is b or torch.equal(a, b) for a, b in zip(*sides, strict=True))

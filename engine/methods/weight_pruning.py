@@ -86,7 +86,8 @@ class WeightPruning(Method):
         found = [parameter for _, parameter in weights(model)]
         sizes = [p.detach() for p in found]
         if self.form == "random":
-            sizes = [drawn(p.numel(), context.seed, i).view(p.shape).to(p.device) for i, p in enumerate(found)]
+            lots = [drawn(p.numel(), context.seed, i).view(p.shape).to(p.device) for i, p in enumerate(found)]
+            sizes = [torch.where(p == 0, 0, lot) for p, lot in zip(sizes, lots, strict=True)]  # no zero goes twice
         masks = magnitude_masks(sizes, self.number("amount"), self.form == "magnitude_global")
         # where(), not a product: a weight that is negative stays exactly what it was, and no zero gets a sign
         zero = torch.zeros(())

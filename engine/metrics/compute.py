@@ -84,6 +84,7 @@ def count_work(model: nn.Module, inputs: Inputs) -> Work:
         return Work(Estimate.missing(f"the model cannot run without data: {first_line(error, 160)}", UNIT))
     root = type(bare).__name__
     found = {name: sum(operators.values()) // 2 for name, operators in counter.get_flop_counts().items()}
+    found.pop("Global", None)  # the counter's own sum
     by_module = {"" if name == root else name.removeprefix(f"{root}."): n for name, n in found.items()}
     total = counter.get_total_flops() // 2
     return Work(Estimate.exact(total, UNIT), dict(sorted(notes.seen.items())), by_module)
@@ -109,7 +110,7 @@ class _Uncounted(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        counted = packet in flop_registry or packet in PRODUCTS or packet is ATEN.empty
+        counted = packet in flop_registry or packet in PRODUCTS or packet in (ATEN.empty, ATEN._unsafe_view)
         if not counted and not func.is_view and _calculates(answer):
             self.seen[str(packet)] += 1
         return answer

@@ -130,7 +130,7 @@ def _layers(model: nn.Module) -> dict[nn.Module, str]:
     for path, module in model.named_modules():
         if isinstance(module, nn.MultiheadAttention):
             inside.update(module.children())
-        elif module in inside or not _own(module) or any(_own(child) for child in module.children()):
+        elif module in inside or not _own(module) or any(_own(part) for part in module.modules() if part is not module):
             continue
         found[module] = path
     return found

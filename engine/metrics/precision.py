@@ -44,6 +44,9 @@ def in_eight_bits(model: nn.Module) -> nn.Module:
             made: nn.Module = quantize_dynamic(copy.deepcopy(model).float(), {nn.Linear}, dtype=torch.qint8)
         except (ImportError, RuntimeError, AttributeError, NotImplementedError) as error:
             raise CannotApply("int8 must be known to torch here, got: {why}", why=first_line(error)) from error
+    for module in made.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0  # its fast path reads linear1.weight itself
     if not any(map(packed, made.modules())):
         raise CannotApply("int8 must find linear layers, got none")
     return made.eval()

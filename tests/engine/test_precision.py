@@ -127,7 +127,6 @@ def test_a_workload_without_a_linear_layer_has_no_baseline_of_eight_bits() -> No
     assert Measurer(workload, protocol=quick()).measure_baseline("bfloat16").variant.multiply_adds.value == 4 * 3 * 2
 
 
-@pytest.mark.xfail(reason="the encoder's fast path reads linear1.weight itself, and in eight bits that is a function")
 def test_an_encoder_has_a_baseline_of_eight_bits() -> None:
     point = Measurer(tiny("attention"), protocol=quick()).measure_baseline("int8")
     assert point.variant.parameters == point.original.parameters
