@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import NoReturn
 
+from engine import BASELINES
+
 BAD_INPUT = 2
-BASELINES = ("bfloat16", "int8")
 WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
 RECIPE_HELP = """a JSON list such as '[["weight_pruning", {"amount": 0.5}]]', or a file that holds one"""
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from dashboard.forms import kept_of
 from dashboard.live_chart import MUTED, TEXT
 from dashboard.words import interval, quantity, t, title
-from engine import Estimate, available_methods
+from engine import Estimate, Recipe, available_methods
 
 # Okabe and Ito's colours, told apart by everybody, their yellow darkened to show on white; a method has the same one
 # everywhere.
@@ -36,6 +36,11 @@ def method_colour(name: str) -> str:
     """The colour of a method."""
     names = sorted(available_methods())
     return OKABE_ITO[names.index(name) % len(OKABE_ITO)]
+
+
+def recipe_colour(recipe: Recipe, vary: tuple[int, str] | None) -> str:
+    """The colour of the step that is varied, or of the first."""
+    return method_colour(recipe.step(vary[0] if vary else 0).name) if len(recipe) else OKABE_ITO[0]
 
 
 @dataclass(frozen=True)

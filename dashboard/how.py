@@ -10,7 +10,6 @@ import torch
 
 from engine import InvalidInput, Protocol
 
-DTYPES = ("float32", "bfloat16")
 MOST_BATCH = 1024  # that a visitor may ask a server for
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from dashboard import cache, forms, state
 from dashboard.view import View
-from engine import Job, Protocol, Recipe, Sweep, Workload
+from engine import BASELINES, Job, Protocol, Recipe, Sweep, Workload
 
 FEW_SECONDS = 5.0
 BESIDE = "SECATEUR_BASELINES"  # in the environment: "off" on a server that is too slow for what stands beside a curve
-BASELINES = ("bfloat16", "int8")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 

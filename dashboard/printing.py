@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from dashboard.words import signed
 from engine import Estimate, Failed, InvalidInput, Measured, Sweep
 
 Write = Callable[[Measured | Failed], None]
@@ -127,9 +128,7 @@ def layers_table(found: Mapping[str, object]) -> str:
     lines = [f"{f['model']}  step {f['step']} of {json.dumps(f['recipe'])}", head]
     for row in f["layers"]:
         shape = "x".join(map(str, row["shape"] or ())) or "-"
-        fall = row["sensitivity"]
-        known = fall is not None and fall["value"] is not None
-        lost = f"{fall['value']:+.4f} ({fall['low']:+.4f} to {fall['high']:+.4f})" if known else row["reason"]
+        lost = signed(row["sensitivity"]) or row["reason"]
         lines.append(
             f"{row['layer']:28} {row['kind']:12} {shape:>16} {row['parameters']:>11,} {row['multiply_adds']:>14,} "
             f"{row['share']:>6.1%}  {lost}"

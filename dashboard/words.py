@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -85,6 +86,13 @@ def change(before: Estimate, after: Estimate) -> str | None:
     if before.value == 0 or after.unit not in ("parameters", "bytes", "ms", "multiply-adds"):
         return f"{after.value - before.value:+.3g}"
     return _signed(100 * (after.value / before.value - 1), "%")
+
+
+def signed(plain: Mapping[str, float] | None) -> str:
+    """A difference with its interval, "+0.0500 (+0.0219 to +0.0774)"; nothing where it is missing."""
+    if plain is None or plain["value"] is None:
+        return ""
+    return "{value:+.4f} ({low:+.4f} to {high:+.4f})".format(**plain)
 
 
 def _signed(value: float, unit: str) -> str:

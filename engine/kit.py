@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -43,8 +44,9 @@ def write_kit(measurer: Measurer, recipe: RecipeLike, folder: Path) -> list[Path
     made = Recipe.of(recipe)
     context, batches = measurer.context, measurer.protocol.batches or (1,)
     models = {"original": context.original, "variant": made.apply_in(context)}
+    models = {side: copy.deepcopy(measurer.cast(model)).cpu() for side, model in models.items()}  # the original stays
     inputs = repeated(measurer.workload.train[0], max(2, *batches))
-    signatures = [signature(measurer.cast(model)) for model in models.values()]
+    signatures = [signature(model) for model in models.values()]
     kit: Payload = {"format": FORMAT, "model": measurer.workload.name, "recipe": made.to_list()}
     kit |= {"workload": measurer.workload.fingerprint, "signatures": signatures, "revision": revision()}
     kit |= {"batches": list(batches), "dtype": measurer.protocol.dtype, "threads": measurer.protocol.threads}
@@ -52,7 +54,7 @@ def write_kit(measurer: Measurer, recipe: RecipeLike, folder: Path) -> list[Path
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for side, model in models.items():
-            torch.export.save(exported(measurer.cast(model).cpu(), inputs, batches), folder / f"{side}.pt2")
+            torch.export.save(exported(model, inputs, batches), folder / f"{side}.pt2")
         (folder / "kit.json").write_text(json.dumps(kit, indent=1), "utf-8")
         (folder / "bench.py").write_text(script(), "utf-8")
     except OSError as error:

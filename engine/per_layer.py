@@ -17,7 +17,7 @@ from engine.measurement import Measurer, repeated
 from engine.method import Alone, Context, Method
 from engine.metrics.accuracy import evaluate
 from engine.metrics.answers import Answers
-from engine.metrics.layers import LayerCost, layer_costs, layer_paths
+from engine.metrics.layers import LayerCost, layer_costs, layer_paths, within
 from engine.metrics.paired import compare
 from engine.metrics.record import torch_threads
 from engine.recipe import Recipe, RecipeLike, check_runs, run_or_name
@@ -103,14 +103,14 @@ def _rows(costs: Mapping[str, Sides], alone: Mapping[str, Payload]) -> list[Payl
     """A row for each layer, in the order in which they run, and one for each that only the variant has."""
     first, second = next(iter(costs.values()))
     known = {cost.path for cost in first}
-    fresh = [cost for cost in second if not any(_within(cost.path, path) for path in known)]
+    fresh = [cost for cost in second if not any(within(cost.path, path) for path in known)]
     return [_row(cost, True, costs, alone) for cost in first] + [_row(cost, False, costs, alone) for cost in fresh]
 
 
 def _row(here: LayerCost, before: bool, costs: Mapping[str, Sides], alone: Mapping[str, Payload]) -> Payload:
     """One layer; `before` where the model has it before the recipe."""
     path, (batch, (_, second)) = here.path, next(iter(costs.items()))
-    parts = [cost for cost in second if _within(cost.path, path)]
+    parts = [cost for cost in second if within(cost.path, path)]
     after = {"shapes": [list(cost.shape) for cost in parts], "parameters": sum(cost.parameters for cost in parts)}
     untold = "the recipe has no step" if before else "it came with the recipe"
     none: Payload = {"sensitivity": None, "treatable": False, "reason": untold, "treated_with": []}
@@ -130,7 +130,7 @@ def _row(here: LayerCost, before: bool, costs: Mapping[str, Sides], alone: Mappi
 def _at(path: str, first: Sequence[LayerCost], second: Sequence[LayerCost]) -> Payload:
     """What a layer costs at one batch size, before and after; null where there is nothing of it."""
     own = [cost for cost in first if cost.path == path]
-    parts = [cost for cost in second if _within(cost.path, path)]
+    parts = [cost for cost in second if within(cost.path, path)]
     return {"before": _summed(own), "after": _summed(parts), "share": _share(path, first, second)}
 
 
@@ -143,10 +143,6 @@ def _share(path: str, first: Sequence[LayerCost], second: Sequence[LayerCost]) -
     """The layer's part of the time that all layers take, before the recipe."""
     whole = sum(cost.time_ms for cost in first)
     return sum(cost.time_ms for cost in first if cost.path == path) / whole if whole else 0.0
-
-
-def _within(path: str, layer: str) -> bool:
-    return not layer or path == layer or path.startswith(f"{layer}.")
 
 
 def _sensitivity(measurer: Measurer, base: Answers, one: Alone, split: Split) -> Payload:

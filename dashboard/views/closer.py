@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.charts import method_colour
+from dashboard.charts import recipe_colour
 from dashboard.layer_charts import (
     batches_chart,
     batches_data,
@@ -23,7 +23,7 @@ from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.view import CLOSER, View
 from dashboard.views import examples
-from dashboard.words import sentence, share, t
+from dashboard.words import sentence, share, signed, t
 from engine import Outcome
 
 LABELS = {"accuracy": "Example by example", "layers": "Every layer", "batches": "Every batch size"}
@@ -62,8 +62,7 @@ def _so_far(wishes: Wishes) -> str:
 
 
 def _colour(view: View) -> str:
-    steps = view.active.steps
-    return method_colour(steps[view.active_vary[0] if view.active_vary else 0].name) if steps else "#0072B2"
+    return recipe_colour(view.active, view.active_vary)
 
 
 def _layers(view: View, result: dict[str, Any]) -> None:
@@ -97,15 +96,13 @@ def _what_layers_say(result: dict[str, Any], score: str) -> None:
 
 
 def _row(row: dict[str, Any], batch: str) -> dict[str, object]:
-    costs, fall = row["batches"][batch], row["sensitivity"]
-    known = fall is not None and fall["value"] is not None
-    lost = f"{fall['value']:+.4f} ({fall['low']:+.4f} to {fall['high']:+.4f})" if known else t("not treated")
+    costs = row["batches"][batch]
     together = t("goes with {layers}", layers=", ".join(row["treated_with"])) if row["treated_with"] else ""
     after = row["after"]
     return {
         t("layer"): row["layer"],
         t("share of time"): share(costs["share"]),
-        t("sensitivity"): lost,
+        t("sensitivity"): signed(row["sensitivity"]) or t("not treated"),
         t("why not, or with what"): row["reason"] or together,
         t("kind"): row["kind"],
         t("shape"): _shape(row["shape"]) if row["shape"] else t("new"),

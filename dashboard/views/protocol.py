@@ -7,10 +7,10 @@ from dataclasses import replace
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.how import DTYPES, MOST_BATCH, How, devices, most_threads
+from dashboard.how import MOST_BATCH, How, devices, most_threads
 from dashboard.view import View
 from dashboard.words import t
-from engine import SecateurError
+from engine import DTYPES, SecateurError
 
 
 def show(view: View) -> None:

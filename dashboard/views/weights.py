@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.charts import method_colour
+from dashboard.charts import recipe_colour
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.view import View
@@ -50,8 +50,7 @@ def show(view: View, wishes: Wishes, asked: bool) -> None:
 
 def weights_data(view: View, result: dict[str, Any]) -> WeightsData:
     """The weights' record from plain data."""
-    steps = view.active.steps
-    colour = method_colour(steps[view.active_vary[0] if view.active_vary else 0].name) if steps else "#0072B2"
+    colour = recipe_colour(view.active, view.active_vary)
     curve = tuple((w, f) for w, f in result["curve"])
     return WeightsData(tuple(result["edges"]), tuple(result["before"]), tuple(result["after"]), curve, colour)
 

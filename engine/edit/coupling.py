@@ -143,8 +143,8 @@ def _left_alone(model: nn.Module) -> list[nn.Module]:
 
 def why_not(model: nn.Module, path: str) -> str:
     """Why no nodes of the layer of that path are cut, as far as the layer shows it."""
-    module = model.get_submodule(path)
-    if any(id(p) in tied(model) for p in module.parameters(recurse=False)):
+    module, twice = model.get_submodule(path), tied(model)
+    if any(id(p) in twice for p in module.parameters(recurse=False)):
         return "its weights are shared with another layer"
     if isinstance(module, nn.RNNBase):
         return "the nodes of a recurrent layer stay"

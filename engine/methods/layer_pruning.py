@@ -15,14 +15,11 @@ from engine.examples import batches_of
 from engine.examples import count as count_of
 from engine.form import Effect, Form
 from engine.method import Alone, Context, Method
+from engine.metrics.layers import within
 
 ALPHA = fraction("alpha", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
 AMOUNT = fraction("amount", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
 EXAMPLES = count("examples", 256, "Training examples on which the layers are judged.", 1, 4096)
-
-
-def _within(path: str, block: str) -> bool:
-    return path == block or path.startswith(f"{block}.")
 
 
 class LayerPruning(Method):
@@ -100,9 +97,9 @@ class LayerPruning(Method):
         for block in blocks:
             copied = structural_copy(model)
             skip_module(copied, block)
-            yield Alone(tuple(path for path in layers if _within(path, block)), copied)
+            yield Alone(tuple(path for path in layers if within(path, block)), copied)
         for path in layers:
-            if not any(_within(path, block) for block in blocks):
+            if not any(within(path, block) for block in blocks):
                 yield Alone((path,), None, False, "it lies in no layer whose input and output shapes agree")
 
     def things(self, model: nn.Module, context: Context) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from engine.metrics.rounds import Plan, identical_ratios, take_rounds
+from engine.metrics.rounds import Plan, device_name, identical_ratios, take_rounds
 
 FOLDER = Path(sys.argv[0]).resolve().parent
 SIDES = ("original", "variant")
@@ -60,16 +60,6 @@ def timed(programs: dict, batch: int, device: torch.device, plan: Plan) -> dict:
 def enough(tensor: torch.Tensor, batch: int) -> torch.Tensor:
     """The first examples of a batch, from the start again where there are fewer."""
     return tensor[torch.arange(batch) % len(tensor)].clone()
-
-
-def device_name(device: torch.device) -> str:
-    """What the device is called by its maker."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8", "replace").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ def layer_costs(model: nn.Module, inputs: Inputs, budget_s: float = 0.2) -> list
     return [notes.cost(path, module, counts.get(path, 0)) for module, path in order.items()]
 
 
+def within(path: str, layer: str) -> bool:
+    """Whether a path is that of a layer or of something in it; everything is within the model, which is ""."""
+    return not layer or path == layer or path.startswith(f"{layer}.")
+
+
 def layer_paths(model: nn.Module) -> list[str]:
     """The paths of all layers, in the order in which they stand in the model."""
     return list(_layers(model).values())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.metrics.record import Protocol, torch_threads
-from engine.metrics.rounds import identical_ratios, waiter
+from engine.metrics.rounds import identical_ratios, stopwatch
 
 LEAST_FLOOR = 0.02  # as narrow as the ratio's interval is asked to be: nothing finer is told apart
 SECONDS = 0.1  # for each ceiling
@@ -71,13 +71,9 @@ def floor_of(ratios: Sequence[float]) -> float:
 
 def _best(work: Callable[[], object], on: Tensor) -> float:
     """The shortest of many times, in seconds."""
-    wait = waiter(on.device)
+    timed = stopwatch(on.device)
     work()
     best, began = float("inf"), time.perf_counter()
     while time.perf_counter() - began < SECONDS:
-        wait()
-        start = time.perf_counter()
-        work()
-        wait()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, timed(work) / 1e3)
     return best

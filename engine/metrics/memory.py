@@ -26,10 +26,10 @@ def peak_memory(model: nn.Module, inputs: Inputs) -> Estimate:
     inputs    a batch (batch, ...), on the model's device
     """
     device = device_of(inputs)
-    held = sum({_mark(tensor): _bytes(tensor) for tensor in (*_state(model), *named(inputs).values())}.values())
+    held = {_mark(tensor): _bytes(tensor) for tensor in (*_state(model), *named(inputs).values())}
     with in_eval_mode(model), torch.inference_mode():
-        between = _on_cuda(model, inputs, device) if device.type == "cuda" else _by_operator(model, inputs, held)
-    return Estimate.exact(held + between, UNIT)
+        between = _on_cuda(model, inputs, device) if device.type == "cuda" else _by_operator(model, inputs, set(held))
+    return Estimate.exact(sum(held.values()) + between, UNIT)
 
 
 def _on_cuda(model: nn.Module, inputs: Inputs, device: torch.device) -> int:
@@ -42,8 +42,7 @@ def _on_cuda(model: nn.Module, inputs: Inputs, device: torch.device) -> int:
     return int(torch.cuda.max_memory_allocated(device)) - int(before)
 
 
-def _by_operator(model: nn.Module, inputs: Inputs, held: int) -> int:
-    known = {_mark(tensor) for tensor in (*_state(model), *named(inputs).values())}
+def _by_operator(model: nn.Module, inputs: Inputs, known: set[int]) -> int:
     with _Holding(known) as holding:
         call(model, inputs)
     most: int = holding.most

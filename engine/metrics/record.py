@@ -6,14 +6,13 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from pathlib import Path
 
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput, unknown
+from engine.metrics.rounds import device_name
 
 # One core is left to the rest of the machine: torch's threads wait for each other by spinning, and where another
 # program takes a core from two of them, a training was seen to take 34 s instead of the 4 s of one thread.
@@ -177,19 +176,6 @@ def pick_device(asked: str | torch.device | None) -> torch.device:
     if str(asked) not in there:
         raise unknown("device", asked, there)
     return torch.device(asked)
-
-
-@cache
-def device_name(device: torch.device) -> str:
-    """What the device is called by its maker."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text("utf-8", "replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 @contextmanager
