@@ -22,7 +22,7 @@ from engine.measured import Measured
 from engine.measurement import Measurer, measure
 from engine.method import Channel, Context, Method
 from engine.metrics.precision import BASELINES
-from engine.metrics.record import DTYPES, Estimate, Measurement, Protocol
+from engine.metrics.record import Estimate, Measurement, Protocol
 from engine.microscope import WeightView, count_things, layer_names
 from engine.per_layer import view_layers
 from engine.recipe import Recipe
@@ -36,7 +36,6 @@ from engine.workload import Workload, reference_to, shared_workload
 
 __all__ = [
     "BASELINES",
-    "DTYPES",
     "BrokenVariant",
     "Cancelled",
     "CannotApply",

@@ -10,7 +10,7 @@ from dashboard import cache, state
 from dashboard.how import MOST_BATCH, How, devices, most_threads
 from dashboard.view import View
 from dashboard.words import t
-from engine import DTYPES, SecateurError
+from engine import SecateurError
 
 
 def show(view: View) -> None:
@@ -20,7 +20,7 @@ def show(view: View) -> None:
         st.caption(t("Latency is always timed at a batch of 1 and of 64, original and variant in turn."))
         _number("batch", t("A further batch size (0: none)"), MOST_BATCH, view.how.batch)
         _number("threads", t("Threads (0: {n}, as usual here)", n=habit.threads), most_threads(), view.how.threads)
-        _choice("dtype", t("Numbers"), DTYPES, view.how.dtype or cache.workload(view.model).dtype)
+        _choice("dtype", t("Numbers"), habit.dtypes, view.how.dtype or cache.workload(view.model).dtype)
         _choice("device", t("Device"), tuple(devices()), view.how.device or _device(habit.device))
 
 

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from scipy.stats import binomtest
@@ -16,7 +17,6 @@ from engine.metrics.rounds import device_name
 
 # One core is left to the rest of the machine: torch's threads wait for each other by spinning, and where another
 # program takes a core from two of them, a training was seen to take 34 s instead of the 4 s of one thread.
-DTYPES = ("float32", "bfloat16")
 DEFAULT_THREADS = max(1, torch.get_num_threads() - 1)
 
 
@@ -77,6 +77,8 @@ class Protocol:
     examples   of the split that were evaluated; 0 stands for all
     """
 
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16")
+
     device: str
     device_name: str
     machine: str
@@ -107,8 +109,8 @@ class Protocol:
         chosen = pick_device(device)
         asked = () if batch is None else batch if isinstance(batch, list | tuple) else (batch,)
         sizes = {1, 64} | {_whole("batch", one, 65536) for one in asked}
-        if dtype not in ("", *DTYPES):
-            raise unknown("dtype", dtype, DTYPES)
+        if dtype not in ("", *cls.dtypes):
+            raise unknown("dtype", dtype, cls.dtypes)
         count = DEFAULT_THREADS if threads is None else _whole("threads", threads, 1024)
         return cls(
             str(chosen),
