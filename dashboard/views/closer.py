@@ -41,11 +41,9 @@ def show(view: View, wishes: Wishes, here: Outcome) -> None:
             t("A closer look"), CLOSER, key="look-closer", on_change=state.on_move("look-closer", changed),
             format_func=lambda name: t(LABELS[name]),
         )  # fmt: skip
-        outcome = (
-            here if view.closer == "accuracy" else cache.runner().outcome(wishes.closer) if wishes.closer else None
-        )
-        if not view.closer or outcome is None:
+        if not view.closer:
             return
+        outcome = here if wishes.closer is None else cache.runner().outcome(wishes.closer)
         if outcome.status == "failed":
             st.warning(sentence(outcome.error), icon=":material/warning:")
         elif outcome.status != "done":

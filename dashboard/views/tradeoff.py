@@ -1,0 +1,144 @@
+"""The tradeoff chart: what the varied step costs, beside the original and what chance would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+import streamlit as st
+
+from dashboard import cache, state
+from dashboard.charts import CurveData, CurvePoint, curve_chart, curve_point, method_colour
+from dashboard.live_chart import live_chart
+from dashboard.measuring import Wishes
+from dashboard.view import AXES, View
+from dashboard.views import recipe
+from dashboard.words import plain, t, title
+from engine import Outcome
+
+AXIS_LABELS = {
+    "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
+    "latency_ms": "latency × 1", "latency_ms_64": "latency × 64",
+}  # fmt: skip
+Place = Callable[[dict[str, object]], CurvePoint | None]
+
+
+def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
+    """Draw the chart with the choice of its horizontal axis."""
+    name = wishes.curve.name if wishes.curve else "coefficient"
+    labels = {"coefficient": title(name), **AXIS_LABELS}
+
+    def changed(axis: str) -> None:
+        state.show(replace(state.view(), x=axis))
+
+    state.put("axis", view.x)
+    st.segmented_control(
+        t("Horizontal axis"), AXES, key="axis", on_change=state.on_move("axis", changed), required=True,
+        format_func=lambda a: t(labels[a]), label_visibility="collapsed",
+    )  # fmt: skip
+    data = curve_data(view, wishes, outcomes)
+    picked = live_chart(curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick)
+    del picked  # read in the callback
+    missing = [cache.runner().outcome(job) for job in wishes.baselines]
+    if reasons := [plain(outcome.error) for outcome in missing if outcome.status == "failed"]:
+        st.caption(t("Not drawn: {why}.", why="; ".join(reasons)))
+
+
+def _pick() -> None:
+    """A click on a point of the curve sets the coefficient to that point's value."""
+    picked = st.session_state["curve"].get("picked")
+    view = state.view()
+    value = picked.get("customdata") if isinstance(picked, dict) else None
+    if view.vary is not None and isinstance(value, int | float):
+        index, name = view.vary
+        recipe.change_coefficient(index, name, value)
+
+
+def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> CurveData:
+    """What the tradeoff chart shows just now."""
+    curve, vary = wishes.curve, view.active_vary
+    values = curve.values if curve else []
+    place = partial(curve_point, axis=view.x, things=_counted(view, wishes))
+    found = [
+        place(outcomes[job.key].result, value)
+        for value, job in zip(values, wishes.points, strict=True)
+        if outcomes[job.key].status == "done"
+    ]
+    by_lot = [
+        place(outcome.result, value)
+        for value, outcome in zip(values, map(cache.runner().outcome, wishes.random), strict=False)
+        if outcome.status == "done"
+    ]
+    workload = cache.workload(view.model)
+    here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
+    step = view.active.step(vary[0]) if vary else None
+    value = step.number(vary[1]) if step and vary else 0.0
+    neutral = _neutral_value(view)
+    return CurveData(
+        name=curve.name if curve else "recipe",
+        x=view.x,
+        score=workload.task.scores,
+        colour=method_colour(step.name) if step else "#0072B2",
+        points=tuple(sorted((p for p in found if p), key=lambda p: p.value)),
+        here=place(here.result, value) if here.status == "done" else None,
+        original=place(original.result, neutral) if original.status == "done" else None,
+        chance=workload.chance,
+        span=_span(view, wishes),
+        axis=_axis(view, wishes),
+        unit=workload.task.unit,
+        random=tuple(sorted((p for p in by_lot if p), key=lambda p: p.value)),
+        baselines=_baselines(wishes, partial(place, value=neutral)),
+    )
+
+
+def _baselines(
+    wishes: Wishes, place: Callable[[dict[str, object]], CurvePoint | None]
+) -> tuple[tuple[str, CurvePoint], ...]:
+    """The original in other numbers, where it has been measured."""
+    found = [(job.detail, cache.runner().outcome(job)) for job in wishes.baselines]
+    placed = [(name, place(outcome.result)) for name, outcome in found if outcome.status == "done"]
+    return tuple((name, point) for name, point in placed if point is not None)
+
+
+def _counted(view: View, wishes: Wishes) -> int | None:
+    """How many layers or nodes there are, where the horizontal axis counts them."""
+    return wishes.curve.things if wishes.curve and view.x == "coefficient" else None
+
+
+def _span(view: View, wishes: Wishes) -> tuple[float, float] | None:
+    if view.x != "coefficient" or wishes.curve is None:
+        return None
+    things, values = wishes.curve.things, wishes.curve.values
+    return (0, things) if things else (min(values), max(values))
+
+
+def _axis(view: View, wishes: Wishes) -> str:
+    things = _counted(view, wishes)
+    if things is None or view.active_vary is None:
+        return ""
+    index, name = view.active_vary
+    counts = view.active.step(index).coefficient(name).counts
+    return t("{things} kept, of {n}", things=counts, n=f"{things:,}")
+
+
+def _neutral_value(view: View) -> float:
+    """Where the original stands on the coefficient's own axis: at the value that changes nothing."""
+    if view.active_vary is None:
+        return 0.0
+    index, name = view.active_vary
+    step = view.active.step(index)
+    still = step.how.neutral or {}
+    value = still.get(name, step.coefficient(name).low)
+    return float(cast("float", value))
+
+
+def _in_words(data: CurveData) -> str:
+    if not data.points:
+        return t("Tradeoff chart; no point is measured yet")
+    best, worst = max(p.y for p in data.points), min(p.y for p in data.points)
+    return t(
+        "Tradeoff chart: {score} from {worst:.3f} to {best:.3f} over {n} values of {name}",
+        score=data.score, worst=worst, best=best, n=len(data.points), name=title(data.name),
+    )  # fmt: skip
