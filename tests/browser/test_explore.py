@@ -210,11 +210,11 @@ def test_a_closer_look_at_every_layer_and_in_other_numbers(link: Link, open_page
     measured(page)
     names = page.evaluate(f"{CHART}._fullData.map(trace => trace.name)")
     assert {"original", "this recipe"} <= set(names)
-    page.get_by_role("button", name="Every layer").click()
+    page.locator(".st-key-look-closer").get_by_text("Every layer", exact=True).click()
     roofline = page.locator(".st-key-closer .live-chart").last
     expect(roofline.get_by_text("multiply-adds per byte moved")).to_be_visible(timeout=WAIT_MS)
     assert view_of(page)["closer"] == "layers"
-    page.get_by_role("button", name="How it is measured").click()
-    page.get_by_role("button", name="bfloat16", exact=True).click()
+    page.get_by_text("How it is measured").click()
+    page.locator(".st-key-how-dtype").get_by_text("bfloat16", exact=True).click()
     page.wait_for_function('decodeURIComponent(location.search).includes(\'"how":{"dtype":"bfloat16"}\')')
     expect(page.locator(VALUES).nth(3)).to_have_text("548.2 kB", timeout=WAIT_MS)
