@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.export import Dim
 
 from engine.errors import CannotApply, InvalidInput, first_line
 from engine.examples import Inputs, call, main_tensor, take
@@ -65,12 +64,14 @@ def write_kit(measurer: Measurer, recipe: RecipeLike, folder: Path) -> list[Path
 
 def exported(model: nn.Module, inputs: Inputs, batches: Sequence[int]) -> torch.export.ExportedProgram:
     """The model as a program for any batch size. Raises CannotApply where it is not, or answers otherwise."""
+    from torch.export import Dim, export  # not at the top: it takes half a second that only a kit needs
+
     given = inputs if isinstance(inputs, tuple) else () if isinstance(inputs, dict) else (inputs,)
     keywords = dict(inputs) if isinstance(inputs, dict) else {}
     sizes: Any = {name: {0: Dim.AUTO} for name in keywords} or tuple({0: Dim.AUTO} for _ in given)
     try:
         with torch.no_grad():
-            program = torch.export.export(model.eval(), given, keywords, dynamic_shapes=sizes, strict=False)
+            program = export(model.eval(), given, keywords, dynamic_shapes=sizes, strict=False)
             module = program.module(check_guards=False)
             for batch in batches:
                 part = take(inputs, slice(batch))

@@ -197,10 +197,8 @@ class Measurer:
     def _times(self, build: Build, batch: int, recipe: Made) -> Payload:
         variant = build()
         inputs = placed(repeated(self.workload.train[0], batch), self.protocol.device)
-        return {
-            **time_record(self.cast(self._original()), self.cast(variant), inputs, self.protocol, self.channel),
-            "measured_on": str(recipe),
-        }
+        pair, memo = (self.cast(self._original()), self.cast(variant)), self.context.memo
+        return {**time_record(*pair, inputs, self.protocol, self.channel, memo), "measured_on": str(recipe)}
 
 
 class _Follow(Channel):

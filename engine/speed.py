@@ -7,7 +7,8 @@ from typing import Any, TypeAlias, cast
 
 from torch import nn
 
-from engine.examples import Inputs
+from engine.examples import Inputs, count
+from engine.memo import Memo
 from engine.method import Channel
 from engine.metrics.latency import time_pair
 from engine.metrics.layers import LayerCost, layer_costs
@@ -29,17 +30,21 @@ def machine_of(protocol: Protocol, get: Get) -> Machine:
 
 
 def time_record(
-    original: nn.Module, variant: nn.Module, inputs: Inputs, protocol: Protocol, channel: Channel | None = None
+    original: nn.Module, variant: nn.Module, inputs: Inputs, protocol: Protocol, channel: Channel, memo: Memo
 ) -> Payload:
-    """Latency of both, their ratio, and the cost of every layer of each, as plain data."""
+    """Latency of both, their ratio, their peak memory, and the cost of every layer of each, as plain data.
+
+    memo    of the original, whose peak memory is the same beside every variant
+    """
     times = time_pair(original, variant, inputs, protocol, channel)
     figures: Payload = {
         side: {name: estimate.to_dict() for name, estimate in values.items()}
         for side, values in times.figures().items()
     }
     layers = [[layer.to_dict() for layer in layer_costs(model, inputs)] for model in (original, variant)]
-    for side, model in zip(("original", "variant"), (original, variant), strict=True):
-        cast("Payload", figures[side])["peak_memory"] = peak_memory(model, inputs).to_dict()
+    once = memo.once(("peak_memory", protocol.dtype, count(inputs)), lambda: peak_memory(original, inputs))
+    for side, peak in (("original", once), ("variant", peak_memory(variant, inputs))):
+        cast("Payload", figures[side])["peak_memory"] = peak.to_dict()
     return {**figures, "ended": times.ended, "layers": layers}
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import cache, state
+from dashboard import cache, measuring, state
 from dashboard.view import VERSION, View
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -129,6 +129,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before = set(threading.enumerate()), set(multiprocessing.active_children())
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("store")
+        patch.setenv(measuring.BESIDE, "off")  # a page is done with its curve; one test switches them on
         patch.setenv(cache.STORE, f"sqlite:///{folder / 'records.sqlite'}")
         yield
         cache.stop()

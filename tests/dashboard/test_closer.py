@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dashboard import measuring
 from dashboard.how import How, most_threads
 from dashboard.layer_charts import batches_chart, batches_data, layers_chart, layers_data, roofline_chart, roofline_data
 from dashboard.view import View
@@ -19,6 +20,17 @@ def test_nothing_of_it_is_shown_before_the_click(open_page: OpenPage) -> None:
     page.wait()
     assert page.at.segmented_control(key="look-closer").value is None
     assert "McNemar" not in page.texts("markdown")
+
+
+def test_baselines_stand_beside_the_curve(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(measuring.BESIDE, "on")
+    page = open_page(NARROWER)
+
+    def drawn() -> dict[str, int]:
+        return {trace["name"]: len(trace["x"]) for trace in page.chart()["data"]}
+
+    page.until(lambda: drawn().get("chosen at random") == 11)
+    assert {"original in bfloat16", "original in int8", "original", "this recipe"} <= set(drawn())
 
 
 def test_example_by_example(open_page: OpenPage) -> None:
