@@ -10,6 +10,7 @@ from torch import nn
 from engine.examples import Inputs, count
 from engine.memo import Memo
 from engine.method import Channel
+from engine.metrics.compute import count_work
 from engine.metrics.latency import time_pair
 from engine.metrics.layers import LayerCost, layer_costs
 from engine.metrics.machine import HANGS_ON, Machine, know_machine
@@ -34,15 +35,18 @@ def time_record(
 ) -> Payload:
     """Latency of both, their ratio, their peak memory, and the cost of every layer of each, as plain data.
 
-    memo    of the original, whose peak memory is the same beside every variant
+    memo    of the original, whose work and peak memory are the same beside every variant
     """
     times = time_pair(original, variant, inputs, protocol, channel)
     figures: Payload = {
         side: {name: estimate.to_dict() for name, estimate in values.items()}
         for side, values in times.figures().items()
     }
-    layers = [[layer.to_dict() for layer in layer_costs(model, inputs)] for model in (original, variant)]
-    once = memo.once(("peak_memory", protocol.dtype, count(inputs)), lambda: peak_memory(original, inputs))
+    key = (protocol.dtype, count(inputs))
+    work = memo.once(("work", *key), lambda: count_work(original, inputs).by_module)
+    costs = layer_costs(original, inputs, counts=work), layer_costs(variant, inputs)
+    layers = [[layer.to_dict() for layer in side] for side in costs]
+    once = memo.once(("peak_memory", *key), lambda: peak_memory(original, inputs))
     for side, peak in (("original", once), ("variant", peak_memory(variant, inputs))):
         cast("Payload", figures[side])["peak_memory"] = peak.to_dict()
     return {**figures, "ended": times.ended, "layers": layers}

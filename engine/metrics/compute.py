@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from engine.errors import Message, first_line
 from engine.examples import Inputs, call, placed
 from engine.metrics.record import Estimate
+from engine.metrics.watching import Watching
 
 UNIT = "multiply-adds"
 DEFINITION = Message(
@@ -100,7 +100,7 @@ def without_data(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo).to("meta")
 
 
-class _Uncounted(TorchDispatchMode):
+class _Uncounted(Watching):
     """Notes the operators that reach it and that nobody counts. The counter, entered later, sees each one first."""
 
     def __init__(self) -> None:
@@ -110,8 +110,8 @@ class _Uncounted(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        counted = packet in flop_registry or packet in PRODUCTS or packet in (ATEN.empty, ATEN._unsafe_view)
-        if not counted and not func.is_view and _calculates(answer):
+        known = packet in flop_registry or packet in PRODUCTS or packet in (ATEN.empty, ATEN._unsafe_view)
+        if not known and not func.is_view and _calculates(answer):
             self.seen[str(packet)] += 1
         return answer
 

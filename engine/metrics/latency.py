@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.examples import Inputs, call, device_of
 from engine.method import Channel
 from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
-from engine.metrics.rounds import Plan, Rounds, ratio_of, resampled, take_rounds
+from engine.metrics.rounds import Plan, Rounds, ratio_of, resampled_quantile, take_rounds
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,4 @@ def plan_of(protocol: Protocol) -> Plan:
 
 def _quantile(times: Tensor, share: float) -> Estimate:
     value = float(times.flatten().quantile(share))
-    drawn = times[resampled(len(times))].flatten(1).quantile(share, dim=1)
-    return Estimate.drawn(value, drawn, times.numel(), "ms")
+    return Estimate.drawn(value, resampled_quantile(times, share), times.numel(), "ms")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -53,11 +53,14 @@ class LayerCost:
         return cls(**{**plain, "shape": tuple(plain["shape"])})
 
 
-def layer_costs(model: nn.Module, inputs: Inputs, budget_s: float = 0.2) -> list[LayerCost]:
+def layer_costs(
+    model: nn.Module, inputs: Inputs, budget_s: float = 0.2, counts: Mapping[str, int] | None = None
+) -> list[LayerCost]:
     """The cost of every layer, in the order of the first call; the model's mode is put back.
 
     inputs      a batch (batch, ...), on the model's device
     budget_s    for up to RUNS passes after a first one; two are made in any case
+    counts      the multiply-adds by module, where they are known
     """
     notes = _Notes(_layers(model), inputs)
     with notes.listening(), in_eval_mode(model), torch.inference_mode():
@@ -65,7 +68,7 @@ def layer_costs(model: nn.Module, inputs: Inputs, budget_s: float = 0.2) -> list
         while len(notes.rounds) < 2 or (len(notes.rounds) <= RUNS and time.perf_counter() - began < budget_s):
             notes.rounds.append({})  # the first is a warm-up
             call(model, inputs)
-    counts = count_work(model, inputs).by_module
+    counts = count_work(model, inputs).by_module if counts is None else counts
     order = {**notes.called, **notes.paths}  # those that never ran come last
     return [notes.cost(path, module, counts.get(path, 0)) for module, path in order.items()]
 

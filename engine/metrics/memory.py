@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.examples import Inputs, call, device_of, named, tensors_of
 from engine.metrics.precision import packed
 from engine.metrics.record import Estimate, in_eval_mode
 from engine.metrics.rounds import waiter
+from engine.metrics.watching import Watching
 
 UNIT = "bytes"
 
@@ -49,7 +49,7 @@ def _by_operator(model: nn.Module, inputs: Inputs, known: set[int]) -> int:
     return most
 
 
-class _Holding(TorchDispatchMode):
+class _Holding(Watching):
     """Counts the bytes of all storages that operators have made and nobody has dropped."""
 
     def __init__(self, known: set[int]) -> None:

@@ -179,3 +179,17 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 def page(open_page: OpenPage) -> Page:
     """An empty page, light, 1280 × 900, watched like every other."""
     return open_page("about:blank")
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A store for the pages of this process."""
+    return {"SECATEUR_STORE": f"sqlite:///{tmp_path_factory.mktemp('explore') / 'records.sqlite'}"}
+
+
+@pytest.fixture
+def link(serve: Serve, database: dict[str, str]) -> Callable[..., str]:
+    """The address of a view: `link([PRUNE], model="digits_mlp", x="nonzero")`; of the page without a recipe."""
+    from .pages import APP, link_to
+
+    return link_to(serve(APP, database))

@@ -9,7 +9,7 @@ from engine.metrics.accuracy import score_estimate
 from engine.metrics.answers import Answers, calibration_error
 from engine.metrics.paired import compare, of_counts
 from engine.metrics.record import Estimate
-from engine.metrics.rounds import ratio_of
+from engine.metrics.rounds import RESAMPLES, ratio_of, resampled_quantile
 from engine.metrics.verdict import SAME, SLOWER, speed_of
 from engine.task import TASKS
 
@@ -59,6 +59,14 @@ def times(seed: int, factor: float, rounds: int = 60) -> tuple[torch.Tensor, tor
     shared = torch.randn(rounds, 1, generator=seeded(seed + 5000), dtype=torch.float64)
     ms = torch.exp(0.03 * noise + 0.05 * shared)
     return ms[:, :2], factor * ms[:, 2:]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("shape", [(1, 2), (7, 2), (40, 2), (13, 1)])
+def test_a_quantile_of_resamples_is_what_sorting_each_of_them_gives(shape: tuple[int, int], share: float) -> None:
+    times = torch.rand(shape, dtype=torch.float64, generator=seeded(3)).round(decimals=1)  # with equal ones
+    places = torch.randint(shape[0], (RESAMPLES, shape[0]), generator=seeded(0))
+    torch.testing.assert_close(resampled_quantile(times, share), times[places].flatten(1).quantile(share, dim=1))
 
 
 def test_the_ratio_of_two_latencies() -> None:
