@@ -16,10 +16,15 @@ from .pages import APP, PRUNE, VALUES, amount_of, link_to, measured, press, valu
 pytestmark = pytest.mark.browser
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps what is uploaded."""
+    return tmp_path_factory.mktemp("uploads")
+
+
 @pytest.fixture
-def opened(serve: Serve, open_page: OpenPage, tmp_path_factory: pytest.TempPathFactory) -> Page:
+def opened(serve: Serve, open_page: OpenPage, kept: Path) -> Page:
     """A perceptron on digits with half of its weights pruned, on a server that takes uploads."""
-    kept = tmp_path_factory.mktemp("uploads")
     page = open_page(link_to(serve(APP, {"SECATEUR_STORE": "sqlite://", "SECATEUR_UPLOADS": str(kept)}))([PRUNE]))
     measured(page)
     return page

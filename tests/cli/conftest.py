@@ -59,6 +59,19 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that outlives a test."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def scored(data_home: Path, shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The original of every sample model is scored once, and not again for every list of them."""
+    for name in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(shared_home))
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     """Run a command: `cli("measure", "digits_mlp", "--json")`."""

@@ -71,6 +71,7 @@ def test_methods_as_text_mark_the_default_form(good: Cli) -> None:
     assert {words[0]: words[2] for words in marked} == defaults
 
 
+@pytest.mark.usefixtures("scored")
 def test_models_are_listed_with_task_splits_and_accuracy(good: Cli) -> None:
     models = {model["name"]: model for model in good("models", "--json").json["models"]}
     assert tuple(models) == available_models()
@@ -87,6 +88,7 @@ def test_models_are_listed_with_task_splits_and_accuracy(good: Cli) -> None:
     assert models["digits_mlp"]["parameters"] == 273_290
 
 
+@pytest.mark.usefixtures("scored")
 def test_models_as_text_are_one_a_line(good: Cli) -> None:
     lines = good("models").out.splitlines()
     assert [line.split()[0] for line in lines] == list(available_models())

@@ -46,6 +46,7 @@ def test_a_workload_is_measured_by_its_reference(good: Cli) -> None:
     assert answer["variant"]["parameters"]["value"] < answer["original"]["parameters"]["value"]
 
 
+@pytest.mark.usefixtures("scored")
 def test_a_workload_of_ones_own_is_listed_first(good: Cli) -> None:
     found = good("models", "--workload", UNET, "--workload", REFERENCES["two_towers"], "--json").json["models"]
     assert [model["name"] for model in found] == ["unet", "two_towers", *available_models()]
@@ -65,6 +66,7 @@ def test_run_passes_workloads_on_to_the_server(good: Cli, monkeypatch: pytest.Mo
     assert served.settings == {"workloads": [], "uploads": False}
 
 
+@pytest.mark.usefixtures("scored")
 def test_pretrained_models_are_listed_and_served_when_asked_for(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     served = Served()
     monkeypatch.setattr(subprocess, "call", served)
