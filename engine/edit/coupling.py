@@ -11,6 +11,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch_pruning import ops
 
+from engine.edit.origin import note_nodes
 from engine.edit.scores import CONVOLUTIONS
 from engine.edit.surgery import tied
 from engine.examples import Inputs, tensors_in
@@ -63,8 +64,18 @@ class CoupledGroup:
         return torch.stack([total[places].sum() for places in self.places]).sqrt()
 
     def cut(self, nodes: list[int]) -> None:
-        """Take these nodes out of every coupled layer."""
-        self.group.prune(sorted(place for node in nodes for place in self.places[node]))
+        """Take these nodes out of every coupled layer, which notes what it still holds."""
+        root, graph = self.group[0].dep, self.group._DG
+        places = sorted(place for node in nodes for place in self.places[node])
+        goes = graph.get_pruning_group(root.target.module, root.handler, places)
+        gone: dict[nn.Module, set[int]] = {}
+        for item in goes:
+            layer = item.dep.target.module
+            if graph.is_out_channel_pruning_fn(item.dep.handler) and isinstance(getattr(layer, "weight", None), Tensor):
+                gone.setdefault(layer, set()).update(item.idxs)
+        for layer, out in gone.items():
+            note_nodes(layer, out, len(cast("Tensor", layer.weight)))
+        goes.prune()
 
 
 def _places(group: tp.dependency.Group) -> list[list[int]]:

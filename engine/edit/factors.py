@@ -7,6 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from engine.edit.origin import hand_on
+
 PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -74,6 +76,7 @@ def factored(layer: nn.Module, basis: Tensor) -> nn.Module:
     made = _factored(layer, cast("Tensor", layer.weight).detach(), basis)
     for part in made:
         cast("nn.Parameter", part.weight).requires_grad_(cast("nn.Parameter", layer.weight).requires_grad)
+    hand_on(layer, made[-1])
     return made
 
 

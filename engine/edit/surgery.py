@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from engine.edit.origin import note_place
+
 
 def structural_copy(model: nn.Module) -> nn.Module:
     """A copy of the modules that shares every parameter and buffer with the original.
@@ -97,6 +99,8 @@ def skip_module(model: nn.Module, path: str) -> None:
         # It looks inside its first layer before it runs, so a removed one must really be gone.
         stack = model.get_submodule(holder)
         gone = model.get_submodule(path)
+        for name, layer in stack.layers.named_children():  # type: ignore[union-attr]
+            note_place(layer, f"{parent_path}.{name}")
         stack.layers = nn.ModuleList(layer for layer in stack.layers if layer is not gone)  # type: ignore[union-attr]
         return
     replace_module(model, path, Skip())

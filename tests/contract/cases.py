@@ -26,6 +26,10 @@ REFUSALS = {
     ("layer_pruning", "formula", "tied"): "its only block is written out in forward(), so it is no module",
     ("layer_pruning", "block_influence", "tied"): "the same",
     ("knowledge_distillation", "softened", "regression"): "there are no class scores to soften",
+    **{
+        ("repair", "statistics", model): "there is no batch normalisation"
+        for model in ("linear", "tied", "attention", "regression", "own_attention")
+    },
 }
 
 

@@ -1,0 +1,125 @@
+"""Layers whose weights can be solved for, each kind as the same few operations."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.edit.factors import FactoredConvolution, FactoredLinear
+from engine.edit.rows import PLAIN, inputs_at
+from engine.edit.solve import Moments, intercept, reduced_rank, ridge_weight
+from engine.edit.surgery import tied
+
+FACTORED = (FactoredLinear, FactoredConvolution)
+TURNED = "Conv1D"  # of transformers: a linear layer whose weight is (inputs, outputs)
+
+
+def solvable(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that can be solved, by path: linear, convolutions, and both in two factors."""
+    twice = tied(model)
+    found: dict[str, nn.Module] = {}
+    for path, module in model.named_modules():
+        if path.rpartition(".")[0] in found or why_not_solved(module, twice):
+            continue
+        found[path] = module
+    return found
+
+
+def why_not_solved(module: nn.Module, twice: set[int]) -> str:
+    """Why a layer is not solved, or nothing.
+
+    twice    the ids of parameters that stand in more than one place
+    """
+    held = [p for _, p in module.named_parameters()]
+    if isinstance(module, FACTORED):
+        kind = True
+    else:
+        kind = type(module) in (nn.Linear, *PLAIN) or type(module).__name__ == TURNED
+    if not kind:
+        return "it is no linear layer or convolution"
+    if any(id(p) in twice for p in held):
+        return "its weights are shared with another layer"
+    if not all(p.is_floating_point() for p in held) or "weight" not in _holder(module)._parameters:
+        return "its weight is made from others, or is no floating-point number"
+    return ""
+
+
+def inputs_of(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Tensor:
+    """What the weight is multiplied with: (rows, groups, inputs of a group), at least in single precision."""
+    given = inputs_at(layer[0] if isinstance(layer, nn.Sequential) else layer, inputs, rows)
+    return given if given.dtype == torch.float64 else given.float()
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight as one matrix a group: (groups, outputs of a group, inputs of a group)."""
+    weight = cast("Tensor", layer.weight).detach()
+    if type(layer).__name__ == TURNED:
+        return weight.T[None]
+    groups = layer.groups if isinstance(layer, PLAIN) else 1
+    return weight.reshape(groups, weight.shape[0] // groups, -1)
+
+
+def solve(
+    layer: nn.Module, moments: Moments, ridge: float, steep: Tensor | None = None, whole: Tensor | None = None
+) -> Tensor:
+    """Put the solution into the layer. Gives what is left of the mean, (outputs,), where the layer has no bias.
+
+    steep    how steeply a normalisation takes up each output, which then takes care of the mean, too: (outputs,)
+    whole    of two factors, the weight that they stand for: (1, outputs, inputs)
+    """
+    holder = _holder(layer)
+    centred = steep is not None or holder.bias is not None
+    used = moments if centred else moments.uncentred()
+    if isinstance(layer, nn.Sequential):
+        weight = _solve_factors(layer, used, ridge, torch.ones(outputs_of(layer)) if steep is None else steep, whole)
+    else:
+        weight = ridge_weight(used, ridge, weight_of(layer))
+        shaped = weight[0].T if type(layer).__name__ == TURNED else weight.reshape(holder.weight.shape)
+        _put(holder, "weight", shaped)
+    rest = intercept(used, weight).flatten()
+    if holder.bias is not None and centred:
+        _put(holder, "bias", rest)
+        return torch.zeros_like(rest)
+    return rest
+
+
+def outputs_of(layer: nn.Module) -> int:
+    """How many nodes it gives."""
+    groups, outputs, _ = weight_of(layer).shape
+    return groups * outputs
+
+
+def has_bias(layer: nn.Module) -> bool:
+    """Whether it adds a constant to each output."""
+    return _holder(layer).bias is not None
+
+
+def _solve_factors(layer: nn.Sequential, moments: Moments, ridge: float, steep: Tensor, whole: Tensor | None) -> Tensor:
+    """Both factors, so that what counts comes out best; where one of them holds zeros, the outer one alone, on its
+    support.
+    """
+    inner, outer = (cast("Tensor", part.weight).detach().flatten(1).double() for part in layer)
+    if bool((inner != 0).all()) and bool((outer != 0).all()):
+        outer, inner = reduced_rank(moments, ridge, outer @ inner if whole is None else whole[0], steep, outer.shape[1])
+        _put(layer[0], "weight", inner.reshape(cast("Tensor", layer[0].weight).shape))
+    else:
+        turn = inner.T[None]  # what reaches the outer factor: x·C^T
+        reached = Moments(
+            moments.rows, (moments.x_mean[:, None] @ turn)[:, 0], moments.y_mean,
+            turn.transpose(1, 2) @ moments.xx @ turn, turn.transpose(1, 2) @ moments.xy,
+        )  # fmt: skip
+        outer = ridge_weight(reached, ridge, outer[None])[0]
+    _put(layer[1], "weight", outer.reshape(cast("Tensor", layer[1].weight).shape))
+    return (outer @ inner)[None]
+
+
+def _holder(layer: nn.Module) -> Any:
+    """The part that holds the outputs and their bias."""
+    return layer[1] if isinstance(layer, nn.Sequential) else layer
+
+
+def _put(layer: nn.Module, name: str, value: Tensor) -> None:
+    old = cast("nn.Parameter", getattr(layer, name))
+    setattr(layer, name, nn.Parameter(value.detach().to(old.dtype).contiguous(), old.requires_grad))
