@@ -15,7 +15,7 @@ from engine import Estimate, Recipe, available_methods
 
 # Okabe and Ito's colours, told apart by everybody, their yellow darkened to show on white; a method has the same one
 # everywhere.
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A6761D")
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A6761D", "#AA4466")
 LABELS = {
     "parameters": "Parameters",
     "nonzero": "Parameters that are not zero",
@@ -65,6 +65,7 @@ class CurveData:
     here        the current recipe, original the model before it; None while they are not measured
     span        the range of the coefficient, where it is the horizontal axis
     random      the curve of the same step choosing at random
+    bare        the curve without its repair
     baselines   the original in other numbers, by name
     axis        what it is called there, where not by its name
     unit        of the score
@@ -82,6 +83,7 @@ class CurveData:
     axis: str = ""
     unit: str = "fraction"
     random: tuple[CurvePoint, ...] = ()
+    bare: tuple[CurvePoint, ...] = ()
     baselines: tuple[tuple[str, CurvePoint], ...] = ()
 
 
@@ -151,7 +153,8 @@ def curve_chart(data: CurveData) -> go.Figure:
         error_x=_errors(placed, data, "x") if data.x.startswith("latency") else None,
         error_y=None if one_way(placed) else _errors(placed, data, "y"),
     )  # fmt: skip
-    _add_random(figure, data)
+    _add_other(figure, data, data.bare, t("without repair"), {"color": data.colour, "width": 1.5, "dash": "dash"})
+    _add_other(figure, data, data.random, t("chosen at random"), {"color": MUTED, "width": 1.5, "dash": "dot"})
     for (name, point), symbol in zip(data.baselines, ("triangle-up-open", "square-open"), strict=False):
         _add_single(
             figure, point, t("original in {numbers}", numbers=name), {"size": 11, "color": MUTED, "symbol": symbol}
@@ -183,17 +186,18 @@ def _add_band(figure: go.Figure, data: CurveData) -> None:
     )  # fmt: skip
 
 
-def _add_random(figure: go.Figure, data: CurveData) -> None:
-    """The same step choosing by lot: thin and dotted, beside the curve."""
-    if not data.random:
+def _add_other(
+    figure: go.Figure, data: CurveData, points: Sequence[CurvePoint], name: str, line: dict[str, object]
+) -> None:
+    """Another curve over the same values: thin, beside the one that is followed."""
+    if not points:
         return
-    name = t("chosen at random")
     figure.add_scatter(
-        x=[p.x for p in data.random], y=[p.y for p in data.random], mode="lines+markers", name=name,
-        hovertext=[f"{title(data.name)} = {p.value:.4g}<br>{p.hover}" for p in data.random],
+        x=[p.x for p in points], y=[p.y for p in points], mode="lines+markers", name=name,
+        hovertext=[f"{title(data.name)} = {p.value:.4g}<br>{p.hover}" for p in points],
         hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",
-        line={"color": MUTED, "width": 1.5, "dash": "dot"}, marker={"size": 4, "color": MUTED},
-        error_y={**_errors(data.random, data, "y"), "color": MUTED},
+        line=line, marker={"size": 4, "color": line["color"]},
+        error_y={**_errors(points, data, "y"), "color": line["color"]},
     )  # fmt: skip
 
 
@@ -235,7 +239,7 @@ def _layout(data: CurveData) -> dict[str, object]:
         margin = 0.03 * (high - low or 1)
         axis["range"] = [low - margin, high + margin]
     elif data.original is not None:
-        beside = [*data.random, *(point for _, point in data.baselines)]
+        beside = [*data.random, *data.bare, *(point for _, point in data.baselines)]
         shown = [data.original, *([data.here] if data.here else []), *data.points, *beside]
         axis["range"] = [0, 1.06 * max(p.x_high for p in shown)]
     vertical: dict[str, object] = {"title": {"text": t(data.score)}}

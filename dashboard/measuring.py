@@ -11,6 +11,7 @@ from dashboard.view import View
 from engine import BASELINES, Job, Protocol, Recipe, Sweep, Workload
 
 FEW_SECONDS = 5.0
+REPAIR = "repair"  # the step that a curve is drawn with and without
 BESIDE = "SECATEUR_BASELINES"  # in the environment: "off" on a server that is too slow for what stands beside a curve
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -40,6 +41,7 @@ class Wishes:
     closer    what is looked at more closely: all layers, or all batch sizes; None where that is nothing
     random    the curve with its varied step choosing at random, where it chooses
     baselines    the original in other numbers
+    bare      the curve without its repair, where it has one
     """
 
     original: Job
@@ -52,6 +54,7 @@ class Wishes:
     closer: Job | None = None
     random: tuple[Job, ...] = ()
     baselines: tuple[Job, ...] = ()
+    bare: tuple[Job, ...] = ()
 
 
 def protocol_of(view: View) -> Protocol:
@@ -84,6 +87,7 @@ def wishes_of(view: View) -> Wishes:
         points=[job("point", r) for r in curve.recipes] if curve else [],
         closer=_closer(view, workload, protocol),
         random=tuple(job("point", r) for r in at_random(view, curve)),
+        bare=tuple(job("point", r) for r in without_repair(view, curve)),
         baselines=tuple(
             job("baseline", Recipe(), name) for name in BASELINES if protocol.dtype in ("", workload.dtype)
         ),
@@ -108,6 +112,16 @@ def at_random(view: View, curve: Curve | None) -> list[Recipe]:
     return [
         Recipe((*recipe.steps[:index], step, *recipe.steps[index + 1 :])) for recipe, step in by_lot if step is not None
     ]
+
+
+def without_repair(view: View, curve: Curve | None) -> list[Recipe]:
+    """The recipes of a curve with no step that repairs; none where there is no other, or the curve trains."""
+    names = [step.name for step in view.active]
+    if curve is None or curve.trainings or view.active_vary is None or REPAIR not in names:
+        return []
+    if names[view.active_vary[0]] == REPAIR:  # it is what varies
+        return []
+    return [Recipe(tuple(step for step in recipe if step.name != REPAIR)) for recipe in curve.recipes]
 
 
 def curve_of(view: View) -> Curve | None:
@@ -186,7 +200,9 @@ def plan(view: View, wishes: Wishes) -> Plan:
         jobs.insert(0, wishes.line)
     curve = _agreed(view, wishes, seconds)
     beside = [*wishes.baselines, *(wishes.random if curve else ())] if os.environ.get(BESIDE) != "off" else []
-    return Plan([*jobs, *curve], ask_curve=_asked(view, wishes, seconds), beside=beside)
+    return Plan(
+        [*jobs, *curve, *(wishes.bare if curve else ())], ask_curve=_asked(view, wishes, seconds), beside=beside
+    )
 
 
 def _known(job: Job) -> bool:

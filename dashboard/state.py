@@ -181,6 +181,14 @@ def add_step(step: Method) -> None:
     show(replace(now, recipe=recipe, vary=first_vary(recipe, len(now.recipe))))
 
 
+def insert_step(index: int, step: Method) -> None:
+    """Put a step in that place; the curve goes on following what it follows."""
+    now, last = view(), len(view().recipe)
+    show(replace(now, recipe=Recipe.of([*now.recipe.steps, step])))
+    settle()  # the new step gets its number
+    _reorder([*range(index), last, *range(index, last)])
+
+
 def remove_step(index: int) -> None:
     """Take a step out."""
     order = [i for i in range(len(view().recipe)) if i != index]

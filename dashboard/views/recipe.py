@@ -14,7 +14,9 @@ from dashboard.views import bring, protocol
 from dashboard.words import plain, t, title
 from engine import Method, Recipe, SecateurError, available_methods
 
-FAMILIES = {"compression": "Compression", "pruning": "Pruning", "optimization": "Optimisation"}
+FAMILIES = {
+    "compression": "Compression", "pruning": "Pruning", "optimization": "Optimisation", "recovery": "Recovery",
+}  # fmt: skip
 
 
 def show(view: View) -> None:
@@ -94,8 +96,11 @@ def _body(view: View, index: int, step: Method, uid: int) -> None:
 
 def _actions(view: View, index: int, uid: int) -> None:
     last = len(view.recipe) - 1
+    names = [step.name for step in view.recipe]
+    mended = measuring.REPAIR in names[index : index + 2]  # it is one, or one follows
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
         for name, icon, note, act, dead in (
+            ("repair", "healing", "Repair the model after this step", partial(_repair, index), mended),
             ("up", "arrow_upward", "Do this step earlier", partial(state.move_step, index, -1), index == 0),
             ("down", "arrow_downward", "Do this step later", partial(state.move_step, index, 1), index == last),
             ("reset", "restart_alt", "Back to the defaults", partial(_reset, index), False),
@@ -144,6 +149,10 @@ def change_coefficient(index: int, name: str, value: object) -> None:
         state.set_step(index, step.with_value(name, value), vary=name if numeric else None)
     except SecateurError as error:
         state.complain(str(error))
+
+
+def _repair(index: int) -> None:
+    state.insert_step(index + 1, available_methods()[measuring.REPAIR]())
 
 
 def _reset(index: int) -> None:

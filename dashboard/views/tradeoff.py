@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -16,12 +16,13 @@ from dashboard.measuring import Wishes
 from dashboard.view import AXES, View
 from dashboard.views import recipe
 from dashboard.words import plain, t, title
-from engine import Outcome
+from engine import Job, Outcome
 
 AXIS_LABELS = {
     "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
     "latency_ms": "latency × 1", "latency_ms_64": "latency × 64",
 }  # fmt: skip
+Points = tuple[CurvePoint, ...]
 Place = Callable[[dict[str, object]], CurvePoint | None]
 
 
@@ -66,11 +67,7 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         for value, job in zip(values, wishes.points, strict=True)
         if outcomes[job.key].status == "done"
     ]
-    by_lot = [
-        place(outcome.result, value)
-        for value, outcome in zip(values, map(cache.runner().outcome, wishes.random), strict=False)
-        if outcome.status == "done"
-    ]
+    beside = partial(_beside, values, place)
     workload = cache.workload(view.model)
     here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
     step = view.active.step(vary[0]) if vary else None
@@ -88,9 +85,17 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         span=_span(view, wishes),
         axis=_axis(view, wishes),
         unit=workload.task.unit,
-        random=tuple(sorted((p for p in by_lot if p), key=lambda p: p.value)),
+        random=beside(wishes.random),
+        bare=beside(wishes.bare),
         baselines=_baselines(wishes, partial(place, value=neutral)),
     )
+
+
+def _beside(values: Sequence[float], place: Callable[..., CurvePoint | None], jobs: Sequence[Job]) -> Points:
+    """The points of another curve over the same values, as far as it has been measured."""
+    outcomes = zip(values, map(cache.runner().outcome, jobs), strict=False)
+    found = [place(outcome.result, value) for value, outcome in outcomes if outcome.status == "done"]
+    return tuple(sorted((point for point in found if point), key=lambda point: point.value))
 
 
 def _baselines(

@@ -57,6 +57,22 @@ def test_a_step_is_removed(page: Page, uid: int, steps: list[str], vary: list[ob
     assert f"step{uid}-remove" not in page.keys("button")
 
 
+def test_one_click_repairs_after_a_step_and_the_curve_is_drawn_with_and_without(open_page: OpenPage) -> None:
+    page = open_page([["node_pruning", {"amount": 0.5}], PRUNE], vary=[0, "amount"])
+    page.wait()
+    page.move("button", "step0-repair")
+    assert page.steps == ["node_pruning", "repair", "weight_pruning"]
+    assert page.address["vary"] == [0, "amount"]
+    dead = {b.key: b.disabled for b in page.at.button if b.key.endswith("-repair")}
+    assert dead == {"step0-repair": True, "step2-repair": True, "step1-repair": False}
+    page.wait()
+    lines = {trace["name"]: trace for trace in page.chart()["data"]}
+    with_it, without = lines["amount"], lines["without repair"]
+    assert len(with_it["x"]) == len(without["x"]) == 11
+    assert with_it["x"] == without["x"]
+    assert sum(with_it["y"]) > sum(without["y"]) + 0.5
+
+
 def test_without_steps_it_is_the_original(open_page: OpenPage) -> None:
     page = open_page([PRUNE])
     page.move("button", "step0-remove")
