@@ -19,15 +19,31 @@ def removed_of(amount: float, n: int) -> int:
 def magnitude_masks(tensors: Sequence[Tensor], amount: float, together: bool) -> list[Tensor]:
     """For each tensor, True where a weight stays: exactly round(amount · n) of the smallest go.
 
-    together    rank all tensors as one, else each by itself
+    together    rank all tensors as one, else each by itself; as one, a hundredth of each stays whatever it is, and at
+                least one weight, as far as the amount leaves that many
     """
     if not together:
         return [_mask(t.abs().flatten(), amount).view_as(t) for t in tensors]
     if not tensors:
         return []
-    joint = _mask(torch.cat([t.abs().flatten() for t in tensors]), amount)
+    total = sum(t.numel() for t in tensors)
+    kept = floors([t.numel() for t in tensors], total - round(amount * total))
+    joint = _mask(torch.cat([_safe(t.abs().flatten(), n) for t, n in zip(tensors, kept, strict=True)]), amount)
     parts: tuple[Tensor, ...] = joint.split([t.numel() for t in tensors])
     return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+
+def floors(sizes: Sequence[int], stays: int, share: float = 0.01) -> list[int]:
+    """How many weights of each layer stay whatever they are: a hundredth, at least one, as far as `stays` reaches."""
+    wanted = [max(int(share * n), 1) for n in sizes]
+    if sum(wanted) <= stays:
+        return wanted
+    return [n * stays // max(sum(sizes), 1) for n in sizes]
+
+
+def _safe(sizes: Tensor, n: int) -> Tensor:
+    """The n largest made larger than any other, the later ones among equals."""
+    return sizes.index_fill(0, sizes.argsort(stable=True)[len(sizes) - n :], torch.inf)
 
 
 def _mask(sizes: Tensor, amount: float) -> Tensor:

@@ -61,6 +61,12 @@ def weight_of(layer: nn.Module) -> Tensor:
     return weight.reshape(groups, weight.shape[0] // groups, -1)
 
 
+def put_weight(layer: nn.Module, weight: Tensor) -> None:
+    """Put a weight, as `weight_of` gives it, into a layer that is not of two factors."""
+    shaped = weight[0].T if type(layer).__name__ == TURNED else weight.reshape(cast("Tensor", layer.weight).shape)
+    _put(layer, "weight", shaped)
+
+
 def solve(
     layer: nn.Module, moments: Moments, ridge: float, steep: Tensor | None = None, whole: Tensor | None = None
 ) -> Tensor:
@@ -76,8 +82,7 @@ def solve(
         weight = _solve_factors(layer, used, ridge, torch.ones(outputs_of(layer)) if steep is None else steep, whole)
     else:
         weight = ridge_weight(used, ridge, weight_of(layer))
-        shaped = weight[0].T if type(layer).__name__ == TURNED else weight.reshape(holder.weight.shape)
-        _put(holder, "weight", shaped)
+        put_weight(layer, weight)
     rest = intercept(used, weight).flatten()
     if holder.bias is not None and centred:
         _put(holder, "bias", rest)
@@ -122,4 +127,6 @@ def _holder(layer: nn.Module) -> Any:
 
 def _put(layer: nn.Module, name: str, value: Tensor) -> None:
     old = cast("nn.Parameter", getattr(layer, name))
-    setattr(layer, name, nn.Parameter(value.detach().to(old.dtype).contiguous(), old.requires_grad))
+    new = value.detach().to(old.dtype).contiguous()
+    if not torch.equal(old, new):
+        setattr(layer, name, nn.Parameter(new, old.requires_grad))

@@ -55,8 +55,9 @@ def weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def replace_parameters(model: nn.Module, new: Mapping[nn.Parameter, Tensor]) -> None:
-    """Put new values where these parameters stand, wherever they stand: ties stay ties."""
-    ready = {id(old): nn.Parameter(value.detach(), old.requires_grad) for old, value in new.items()}
+    """Put new values where these parameters stand, wherever they stand: ties stay ties, and what is equal stays."""
+    changed = {old: value.detach() for old, value in new.items() if not torch.equal(old, value)}
+    ready = {id(old): nn.Parameter(value, old.requires_grad) for old, value in changed.items()}
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and id(parameter) in ready:

@@ -6,37 +6,62 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, fraction
+from engine.edit.calibration import damped, input_moments, map_by_inputs
 from engine.edit.scores import drawn, magnitude_masks
+from engine.edit.sparse import adaptive_scores, compensated, n_of_m_mask, row_mask
 from engine.edit.surgery import map_weights, replace_parameters, weights
 from engine.form import Effect, Form
 from engine.method import Context, Method
 
 ALPHA = Coefficient("alpha", "fraction", 0.5, "The share of each weight's size that is taken away from the weight.")
 AMOUNT = fraction("amount", 0.5, "The share of the weights that become zero.", below=True)
+N = Coefficient("n", "count", 2, "How many weights stay of every m.", 1, 64)
+M = Coefficient("m", "count", 4, "How many weights, one after another, are chosen from.", 1, 64)
+EXAMPLES = Coefficient(
+    "examples", "count", 256, "Training examples that show what each layer is given.", 1, 100_000, scale="log"
+)
+RIDGE = Coefficient(
+    "ridge", "real", 0.1, "What is added to what inputs have in common, so that it can be inverted.", 1e-8, 10.0,
+    scale="log",
+)  # fmt: skip
+ZEROS = Effect(frozenset({"values"}), makes_zeros=True, monotone={"amount": ("nonzero", -1)})
 
 
 class WeightPruning(Method):
     """Set weights to zero.
 
-    formula            W_new = W − α·|W|: positive weights times (1 − α), negative ones times (1 + α); no zeros
-                       for 0 < α < 1, and every positive weight is zero at α = 1
-    magnitude_global   the round(amount · n) smallest |w| of all n weights of the model become zero
-    magnitude_layer    the same in each layer by itself
-    random             round(amount · n) weights of each layer, drawn by the seed, become zero: the baseline
+    formula             W_new = W − α·|W|: positive weights times (1 − α), negative ones times (1 + α); no zeros
+                        for 0 < α < 1, and every positive weight is zero at α = 1
+    magnitude_global    the round(amount · n) smallest |w| of all n weights of the model become zero
+    magnitude_layer     the same in each layer by itself
+    magnitude_adaptive  the same of all n weights by w² / Σ v², the sum over the weights v of the layer with |v| ≥ |w|
+    n_of_m              of every m weights of a node that follow one another, the n largest stay
+    wanda               of each node, the round(amount · n) weights with the smallest |w|·|x|_2 become zero, x the
+                        input that meets the weight, over the examples
+    inverse_hessian     round(amount · n) weights of each layer, by w² / [A^(-1)]_jj with A = E[x·x^T] + λ·1 and
+                        λ = ridge · mean(diag(A)), become zero; those to their right make up for them
+    random              round(amount · n) weights of each layer, drawn by the seed, become zero: the baseline
 
-    alpha    0 to 1
-    amount   share of the weights, 0 up to below 1
+    alpha      0 to 1
+    amount     share of the weights, 0 up to below 1
+    n          1 to 64; from m on every weight stays
+    m          1 to 64
+    examples   training examples, drawn by the seed, 1 to 100,000
+    ridge      1e-8 to 10, without a unit
 
     Acts on each weight tensor of two or more dimensions, of any shape; biases and norms stay. By rank, so the counts
-    are exact: among equal sizes the earlier weight goes first. Raises nothing: any such tensor can be pruned.
-    Source: the project's source document, formula 2; magnitude: Han et al., Learning both weights and connections
-    for efficient neural networks, arXiv 1506.02626.
+    are exact: among equal sizes the earlier weight goes first. Where all weights are ranked together, a hundredth of
+    each layer's stays. What wanda and inverse_hessian do not know the inputs of, such as an embedding, goes by size.
+    Raises nothing: any such tensor can be pruned.
+    Source: the project's source document, formula 2; magnitude: Han et al., arXiv 1506.02626; adaptive: Lee et al.,
+    arXiv 2010.07611; n of m: Mishra et al., arXiv 2104.08378; Wanda: Sun et al., arXiv 2306.11695; inverse Hessian:
+    Frantar and Alistarh, SparseGPT, arXiv 2301.00774.
     """
 
     name = "weight_pruning"
     title = "Weight pruning"
     family = "compression"
-    coefficients = (ALPHA, AMOUNT)
+    coefficients = (ALPHA, AMOUNT, N, M, EXAMPLES, RIDGE)
     forms = (
         Form(
             "formula",
@@ -50,7 +75,7 @@ class WeightPruning(Method):
         Form(
             "magnitude_global",
             ("amount",),
-            Effect(frozenset({"values"}), makes_zeros=True, monotone={"amount": ("nonzero", -1)}),
+            ZEROS,
             r"w_{new} = w \cdot [\,|w| > t\,]",
             "The smallest weights of the whole model become zero: t is the size below which the amount lies.",
             "Han et al. 2015, arXiv 1506.02626",
@@ -60,7 +85,7 @@ class WeightPruning(Method):
         Form(
             "magnitude_layer",
             ("amount",),
-            Effect(frozenset({"values"}), makes_zeros=True, monotone={"amount": ("nonzero", -1)}),
+            ZEROS,
             r"w_{new} = w \cdot [\,|w| > t_{layer}\,]",
             "The smallest weights of each layer become zero: t is the size below which the amount of the layer lies.",
             "Han et al. 2015, arXiv 1506.02626",
@@ -68,9 +93,49 @@ class WeightPruning(Method):
             baseline="random",
         ),
         Form(
+            "magnitude_adaptive",
+            ("amount",),
+            ZEROS,
+            r"s_i = w_i^2 \Big/ \sum_{|w_j| \ge |w_i|} w_j^2",
+            "The weights go that are small beside those which would be left of their layer.",
+            "Lee et al. 2020, arXiv 2010.07611",
+            neutral={"amount": 0.0},
+            baseline="random",
+        ),
+        Form(
+            "n_of_m",
+            ("n", "m"),
+            Effect(frozenset({"values"}), makes_zeros=True, monotone={"n": ("nonzero", 1)}),
+            r"\lVert (w_{km+1}, \dots, w_{km+m}) \rVert_0 \le n",
+            "Of every m weights in a row the n largest stay: a pattern that some hardware can use.",
+            "Mishra et al. 2021, arXiv 2104.08378",
+        ),
+        Form(
+            "wanda",
+            ("amount", "examples"),
+            ZEROS,
+            r"s_{ij} = |w_{ij}| \cdot \lVert x_j \rVert_2",
+            "Of each node the weights go that matter least on what the layer is given.",
+            "Sun et al. 2023, arXiv 2306.11695",
+            neutral={"amount": 0.0},
+            needs=frozenset({"data"}),
+            baseline="random",
+        ),
+        Form(
+            "inverse_hessian",
+            ("amount", "examples", "ridge"),
+            ZEROS,
+            r"s_{ij} = w_{ij}^2 / [A^{-1}]_{jj},\quad A = \mathbb{E}[x x^{\top}] + \lambda I",
+            "The weights go that cost least, and others make up for them.",
+            "Frantar and Alistarh 2023, arXiv 2301.00774",
+            neutral={"amount": 0.0},
+            needs=frozenset({"data"}),
+            baseline="random",
+        ),
+        Form(
             "random",
             ("amount",),
-            Effect(frozenset({"values"}), makes_zeros=True, monotone={"amount": ("nonzero", -1)}),
+            ZEROS,
             r"w_{new} = w \cdot m,\quad m \sim \{0, 1\}",
             "Weights of each layer become zero by lot: what choosing is worth is the distance from here.",
             "Baseline",
@@ -83,17 +148,44 @@ class WeightPruning(Method):
         """The model with weights at zero."""
         if self.form == "formula":
             return map_weights(model, lambda w: prune_by_formula(w, self.number("alpha")))
-        found = [parameter for _, parameter in weights(model)]
-        sizes = [p.detach() for p in found]
-        if self.form == "random":
-            lots = [drawn(p.numel(), context.seed, i).view(p.shape).to(p.device) for i, p in enumerate(found)]
-            sizes = [torch.where(p == 0, 0, lot) for p, lot in zip(sizes, lots, strict=True)]  # no zero goes twice
-        masks = magnitude_masks(sizes, self.number("amount"), self.form == "magnitude_global")
+        known = self._by_inputs(model, context) if "examples" in self.values else set()
+        found = [parameter for name, parameter in weights(model) if name not in known]
         # where(), not a product: a weight that is negative stays exactly what it was, and no zero gets a sign
         zero = torch.zeros(())
+        masks = self._masks(found, context)
         kept = {p: torch.where(mask, p.detach(), zero.to(p)) for p, mask in zip(found, masks, strict=True)}
         replace_parameters(model, dict(kept))
         return model
+
+    def _masks(self, found: list[nn.Parameter], context: Context) -> list[Tensor]:
+        """True where a weight stays."""
+        sizes = [p.detach().abs() for p in found]
+        if self.form == "n_of_m":
+            return [n_of_m_mask(size, self.whole("n"), self.whole("m")) for size in sizes]
+        if self.form == "random":
+            lots = [drawn(p.numel(), context.seed, i).view(p.shape).to(p.device) for i, p in enumerate(found)]
+            sizes = [torch.where(p == 0, 0, lot) for p, lot in zip(sizes, lots, strict=True)]  # no zero goes twice
+        if self.form == "magnitude_adaptive":
+            sizes = [adaptive_scores(p.detach()) for p in found]
+        together = self.form in ("magnitude_global", "magnitude_adaptive")
+        return magnitude_masks(sizes, self.number("amount"), together)
+
+    def _by_inputs(self, model: nn.Module, context: Context) -> set[str]:
+        """Prune the layers whose inputs are known; the names of their weights."""
+        n, amount = self.whole("examples"), self.number("amount")
+        moments = context.once(("input_moments", n), lambda: input_moments(model, context, n))
+
+        def wanda(weight: Tensor, moment: Tensor) -> Tensor:
+            size = moment.diagonal(dim1=1, dim2=2).sqrt()[:, None]  # groups, 1, inputs
+            kept = [row_mask(w.abs() * s, amount) for w, s in zip(weight, size, strict=True)]
+            return torch.where(torch.stack(kept), weight, torch.zeros((), dtype=weight.dtype, device=weight.device))
+
+        def inverse(weight: Tensor, moment: Tensor) -> Tensor:
+            context.channel.check()
+            parts = zip(weight, damped(moment, self.number("ridge")), strict=True)
+            return torch.stack([compensated(w, a, amount) for w, a in parts])
+
+        return map_by_inputs(model, moments, wanda if self.form == "wanda" else inverse)
 
 
 def prune_by_formula(weight: Tensor, alpha: float) -> Tensor:

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.methods.weight_clipping import clip_by_formula, soft_threshold
+from engine.methods.weight_clipping import clip_by_formula, group_threshold, hard_threshold, soft_threshold
 from tests.methods.nets import edited, linear, random_inputs
 
 WEIGHT = [[0.5, -0.2, 0.02], [0.0, -0.05, 1.0]]
 BY_HAND = {
     "formula": [[0.4, -0.1, -0.08], [0.0, 0.05, 0.9]],
     "soft_threshold": [[0.4, -0.1, 0.0], [0.0, 0.0, 0.9]],
+    "hard_threshold": [[0.5, -0.2, 0.0], [0.0, 0.0, 1.0]],
 }
 
 
@@ -39,6 +40,33 @@ def test_soft_threshold_is_what_minimises_half_the_squared_distance_plus_alpha_t
     best: Tensor = grid[costs.argmin(0)]
     torch.testing.assert_close(soft_threshold(weight, alpha), best, atol=5e-4, rtol=0)
     assert torch.equal(soft_threshold(weight, alpha) == 0, weight.abs() <= alpha)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.7, 2.5])
+def test_hard_threshold_is_what_minimises_the_distance_and_a_price_for_not_being_zero(alpha: float) -> None:
+    weight = random_inputs(60)
+    cost = 0.5 * alpha**2 * torch.ones(60)  # of staying as it is; of going, half its square
+    best = torch.where(0.5 * weight.square() < cost, 0.0, weight)
+    assert torch.equal(hard_threshold(weight, alpha), best)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.7, 2.5])
+def test_group_threshold_is_where_no_step_lowers_its_cost(alpha: float) -> None:
+    weight = random_inputs(20, 9).double()
+    found = group_threshold(weight, alpha)
+
+    def cost(x: Tensor) -> Tensor:
+        return 0.5 * (x - weight).square().sum(1) + alpha * 3 * x.norm(dim=1)
+
+    for seed in range(50):
+        assert (cost(found + 1e-3 * random_inputs(20, 9, seed=seed).double()) >= cost(found)).all()
+    assert torch.equal((found == 0).all(1), weight.norm(dim=1) <= 3 * alpha)
+
+
+def test_clamp_leaves_no_weight_above_its_limit_and_touches_no_other() -> None:
+    net = nn.Sequential(linear([[0.5, -3.0], [7.0, 0.1]]))
+    variant = edited(net, [["weight_clipping", {"form": "clamp", "limit": 1.0}]], torch.ones(2, 2))
+    assert torch.equal(variant[0].weight.detach(), torch.tensor([[0.5, -1.0], [1.0, 0.1]]))
 
 
 def test_scale_std_takes_alpha_times_each_layers_own_deviation() -> None:

@@ -63,7 +63,8 @@ def test_globally_exactly_the_rounded_share_of_the_smallest_goes(amount: float) 
     after = torch.cat([w.flatten() for _, w in weights(variant)])
     gone = after == 0
     assert int(gone.sum()) == round(amount * len(before))
-    _check_order(before.abs(), gone)
+    if amount < 0.99:  # then what each layer keeps in any case is less than what it keeps anyhow
+        _check_order(before.abs(), gone)
     assert torch.equal(after[~gone], before[~gone])
 
 
@@ -86,7 +87,10 @@ def test_layers_differ_from_the_whole() -> None:
     apart = pruned(net, "magnitude_layer", 0.5, torch.ones(2, 2))
     together = pruned(net, "magnitude_global", 0.5, torch.ones(2, 2))
     assert [layer.weight.flatten().tolist() for layer in apart] == [[0, 0, 3, 4], [0, 0, 30, 40]]
-    assert [layer.weight.flatten().tolist() for layer in together] == [[0, 0, 0, 0], [10, 20, 30, 40]]
+    assert [layer.weight.flatten().tolist() for layer in together] == [
+        [0, 0, 0, 4],
+        [0, 20, 30, 40],
+    ]  # one weight stays of each layer
 
 
 def test_a_tied_weight_counts_once() -> None:

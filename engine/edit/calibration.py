@@ -1,0 +1,94 @@
+"""What the layers of a model are given on training examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from engine.edit.attention import close_attention, open_attention
+from engine.edit.rows import real_places, row_count, some_rows
+from engine.edit.solvable import inputs_of, put_weight, solvable, weight_of
+from engine.edit.surgery import structural_copy
+from engine.edit.walk import Visitor, Walk
+from engine.examples import Inputs, count, take
+from engine.method import Context
+
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight")
+AT_ONCE = 256  # examples
+ROWS_EACH, LEAST_ROWS, MOST_ROWS = 8, 2_000, 16_384
+
+
+@dataclass
+class _Given(Visitor):
+    """Adds up X^T X of every layer."""
+
+    layers: Mapping[str, nn.Module]
+    share: float
+    seed: int
+    real: Tensor | None = None
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    _inputs: dict[str, Tensor] = field(default_factory=dict)
+
+    def layer(self, path: str, inputs: Tensor) -> None:
+        self._inputs[path] = inputs
+
+    def ran(self, path: str, outputs: Tensor) -> None:
+        layer = self.layers[path]
+        wanted = min(max(ROWS_EACH * weight_of(layer).shape[2], LEAST_ROWS), MOST_ROWS)
+        rows = some_rows(row_count(layer, outputs), max(round(self.share * wanted), 1), self.seed, self.real)
+        given = inputs_of(layer, self._inputs.pop(path), rows).transpose(0, 1)  # groups, rows, inputs
+        product = (given.transpose(1, 2) @ given).double()
+        self.sums[path] = self.sums[path] + product if path in self.sums else product
+        self.rows[path] = self.rows.get(path, 0) + given.shape[1]
+
+
+def input_moments(model: nn.Module, context: Context, examples: int) -> dict[str, Tensor]:
+    """E[x x^T] of what each linear layer and convolution is given: (groups, inputs, inputs), double, by path.
+
+    The projections of torch's own attention are called `query`, `key`, `value` and `out`.
+
+    examples    training examples, drawn by the seed
+    """
+    opened = open_attention(structural_copy(model))
+    layers = solvable(opened)
+    inputs = context.examples(examples)
+    seen = _Given(layers, min(AT_ONCE / count(inputs), 1.0), context.seed)
+    for place, batch in enumerate(_batches(inputs)):
+        context.channel.check()
+        seen.seed, seen.real = context.seed + place, real_places(batch)
+        Walk(opened, layers, seen).over(batch)
+    return {path: total / seen.rows[path] for path, total in seen.sums.items()}
+
+
+def _batches(inputs: Inputs) -> Iterator[Inputs]:
+    for start in range(0, count(inputs), AT_ONCE):
+        yield take(inputs, slice(start, start + AT_ONCE))
+
+
+def damped(moment: Tensor, ridge: float) -> Tensor:
+    """A + λ·1 with λ = ridge · mean(diag(A)) for each group: so that it can be inverted."""
+    mean = moment.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12)
+    return moment + ridge * mean[:, None, None] * torch.eye(moment.shape[1], dtype=moment.dtype, device=moment.device)
+
+
+def map_by_inputs(
+    model: nn.Module, moments: Mapping[str, Tensor], change: Callable[[Tensor, Tensor], Tensor]
+) -> set[str]:
+    """Put change(W, E[x x^T]) in the place of W for every layer of which that is known: both (groups, ..., inputs).
+
+    Gives the names of the weights that were changed.
+    """
+    open_attention(model)
+    layers = {path: layer for path, layer in solvable(model).items() if not isinstance(layer, nn.Sequential)}
+    for path in layers.keys() & moments.keys():
+        put_weight(layers[path], change(weight_of(layers[path]), moments[path]))
+    close_attention(model)
+    names = {f"{path}.weight" for path in layers.keys() & moments.keys()}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.MultiheadAttention) and f"{name}.query" in moments:
+            names |= {f"{name}.{part}" for part in PROJECTIONS}
+    return names
