@@ -55,6 +55,12 @@ RECIPES = (
         (0, "amount"),
     ),
     Start(
+        "Narrow, then repair",
+        "Each layer is solved for what it gave before: no training, and most of the accuracy is back.",
+        [["node_pruning", {"form": "group_norm", "amount": 0.5}], ["repair", {"form": "least_squares"}]],
+        (0, "amount"),
+    ),
+    Start(
         "Narrow, then train on",
         "A hundred steps of training bring most of the accuracy back.",
         [

@@ -7,9 +7,11 @@ from typing import cast
 
 from torch import nn
 
+from engine.metrics.size import ORIGIN
+
 # Plain attributes: they go where the layer goes, and are no part of its state.
-NODES = "_nodes_of_original"
-PLACE = "_place_in_original"
+NODES = f"_nodes{ORIGIN}"
+PLACE = f"_place{ORIGIN}"
 
 
 def note_nodes(layer: nn.Module, gone: Iterable[int], n: int) -> None:

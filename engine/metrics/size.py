@@ -91,6 +91,9 @@ def saved_state(model: nn.Module) -> bytes:
     return save({name: tensor.clone() for name, tensor in kept.items()})
 
 
+ORIGIN = "_of_original"  # how attributes end that only say where a layer comes from
+
+
 def signature(model: nn.Module) -> str:
     """A hash of everything that the time of a forward pass hangs on, the numbers in the tensors aside.
 
@@ -99,7 +102,8 @@ def signature(model: nn.Module) -> str:
     """
     parts: list[object] = []
     for name, module in model.named_modules(remove_duplicate=False):
-        plain = {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | bool | tuple | None)}
+        told = {k: v for k, v in vars(module).items() if not k.endswith(ORIGIN)}
+        plain = {k: v for k, v in told.items() if isinstance(v, int | float | str | bool | tuple | None)}
         parts.append((name, type(module).__module__, type(module).__qualname__, repr(sorted(plain.items(), key=str))))
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         parts.append((name, list(tensor.shape), str(tensor.dtype), list(tensor.stride())))

@@ -124,7 +124,7 @@ def test_nothing_dear_is_trained_before_the_button_is_pressed(open_page: OpenPag
 
 
 def test_a_dear_curve_is_asked_by_itself(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "FEW_SECONDS", 0.6)
+    monkeypatch.setattr(measuring, "FEW_SECONDS", 3.0)  # one point takes less, and eleven more
     page = open_page([["node_pruning", {"amount": 0.4}], ["parameter_optimization", {"steps": 30}]], vary=[0, "amount"])
     page.until(lambda: "pay-curve" in page.keys("button"))
     (question,) = questions(page)

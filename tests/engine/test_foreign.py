@@ -22,6 +22,9 @@ REFUSED = {
     ("node_pruning", "", "tied_functional"),
     ("structure_optimization", "low_rank", "tied_functional"),
     ("structure_optimization", "random", "tied_functional"),
+    ("repair", "statistics", "lstm"),
+    ("repair", "statistics", "two_towers"),
+    ("repair", "", "tied_functional"),
     ("knowledge_distillation", "softened", "two_towers"),
     ("knowledge_distillation", "softened", "unet"),
 }

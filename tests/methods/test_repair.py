@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import CannotApply, Context, Recipe, measure
+from engine import CannotApply, Context, Recipe, Workload
 from engine.edit.surgery import skip_module
-from engine.examples import run
+from engine.examples import batches_of, run
 from sample_models import load
 from tests.methods.nets import edited, explored, random_inputs
 from tests.tiny import MAKERS, tiny
@@ -183,12 +183,17 @@ STRONG = {
 }
 
 
+def accuracy(workload: Workload, recipe: list[object]) -> float:
+    """The share of test examples that are right."""
+    net, hits = Recipe.of(recipe).apply(workload, device="cpu"), 0
+    for x, y in batches_of(workload.test, 256):
+        hits += int((outputs(net, x).argmax(1) == y).sum())
+    return hits / len(workload.test[1])
+
+
 @pytest.mark.parametrize("model", STRONG)
 def test_it_brings_back_what_a_method_lost(model: str) -> None:
     step, at_most, at_least = STRONG[model]
     workload = load(model)
-    before, after = (
-        measure(workload, steps, store=None).variant.accuracy.value for steps in ([step], [step, "repair"])
-    )
-    assert before < at_most
-    assert after > at_least
+    assert accuracy(workload, [step]) < at_most
+    assert accuracy(workload, [step, "repair"]) > at_least
