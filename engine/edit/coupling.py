@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -48,20 +49,23 @@ class CoupledGroup:
         found = [names[dep.target.module] for dep in outgoing if dep.target.module in names]
         return tuple(dict.fromkeys([self.root, *found]))
 
-    def norms(self) -> Tensor:
-        """For each node, the Euclidean norm of all its weights in every coupled layer: (nodes,)."""
+    def gathered(self, score: Callable[[str, nn.Module, bool], Tensor | None]) -> Tensor:
+        """For each node the sum of its scores in every coupled layer: (nodes,), double.
+
+        score    of a layer's path, the layer, and whether the nodes are its outputs: one number a channel, or None
+        """
+        names = {module: name for name, module in self.group._DG.model.named_modules()}
         device = next(p.device for p in self.group[0].dep.target.module.parameters())
         total = torch.zeros(len(self.group[0].idxs), dtype=torch.float64, device=device)
         for item in self.group:
             layer, outgoing = item.dep.target.module, self.group._DG.is_out_channel_pruning_fn(item.dep.handler)
             if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
                 continue
-            axis = _axis(layer, outgoing)
-            per_node = layer.weight.detach().double().square().transpose(0, axis).flatten(1).sum(1)  # channels
+            if (per_node := score(names[layer], layer, outgoing)) is None:
+                continue
             places = torch.tensor(item.idxs, device=device) % len(per_node)
-            roots = torch.tensor(item.root_idxs, device=device)
-            total.index_add_(0, roots, per_node[places])
-        return torch.stack([total[places].sum() for places in self.places]).sqrt()
+            total.index_add_(0, torch.tensor(item.root_idxs, device=device), per_node[places].to(total))
+        return torch.stack([total[places].sum() for places in self.places])
 
     def cut(self, nodes: list[int]) -> None:
         """Take these nodes out of every coupled layer, which notes what it still holds."""
@@ -92,7 +96,8 @@ def _places(group: tp.dependency.Group) -> list[list[int]]:
     return found
 
 
-def _axis(layer: nn.Module, outgoing: bool) -> int:
+def axis_of(layer: nn.Module, outgoing: bool) -> int:
+    """The axis of a layer's weight along which its channels lie: those that it gives, or those that it is given."""
     if isinstance(layer, nn.Linear):
         return 0 if outgoing else 1
     conv = cast("nn.Conv2d", layer)

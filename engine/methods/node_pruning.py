@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, fraction
 from engine.edit.coupling import CoupledGroup, coupled_groups, why_not
-from engine.edit.scores import drawn, lowest, removed_of
+from engine.edit.importance import Score, activations, gradients, reconstruction, squares
+from engine.edit.scores import drawn, lowest, removed_of, rounded_removal
 from engine.edit.surgery import own_parameters, structural_copy
 from engine.examples import Inputs, main_tensor, run, take
 from engine.form import Effect, Form
@@ -31,32 +32,57 @@ AMOUNT = fraction(
     counts="nodes",
 )
 PROTECT = Coefficient("protect", "layers", (), "Layers whose nodes stay.")
+EXAMPLES = Coefficient(
+    "examples", "count", 256, "Training examples that show how much a node matters.", 1, 100_000, scale="log"
+)
+ROUND_TO = Coefficient("round_to", "count", 1, "What stays of each layer is a multiple of this.", 1, 256, scale="log")
 PROTECTED = "it is protected"
 NARROWS = frozenset({"shapes"})
+
+
+BY_DATA = (
+    ("activation", r"s_j = \mathbb{E}[x_j^2]", "The nodes go that say least to the layers that read them.",
+     "Hu et al. 2016, arXiv 1607.03250"),
+    ("taylor", r"s_j = \Big| \sum_{w \in j} w \, \tfrac{\partial L}{\partial w} \Big|",
+     "The nodes go without which the loss changes least, to first order.", "Molchanov et al. 2019, arXiv 1906.10771"),
+    ("fisher", r"s_j = \sum_{w \in j} w^2 \, \mathbb{E}\big[ (\tfrac{\partial L}{\partial w})^2 \big]",
+     "The nodes go without which the loss changes least, to second order.", "Theis et al. 2018, arXiv 1801.05787"),
+    ("reconstruction", r"s_j = \sum_i w_{ij}^2 \, / \, [A^{-1}]_{jj}",
+     "The nodes go that the others can best make up for; `repair` then does so.", "Hassibi and Stork 1992"),
+)  # fmt: skip
 
 
 class NodePruning(Method):
     """Take nodes (neurons, channels) out of every layer, with all that hangs on them in other layers.
 
-    formula      N_new = N − α·|N|: of each group of coupled nodes, the last round(α · n) go
-    group_norm   of each group, the round(amount · n) go whose weights in all coupled layers have the smallest
-                 Euclidean norm
-    random       of each group, round(amount · n) nodes go that are drawn by the seed: the baseline
+    formula         N_new = N − α·|N|: of each group of coupled nodes, the last round(α · n) go
+    group_norm      of each group, the round(amount · n) go whose weights in all coupled layers have the smallest
+                    Euclidean norm
+    activation      the same by E[x²] of what the layers that read the node are given
+    taylor          the same by |Σ w·∂L/∂w| over the node's weights in all coupled layers, L the loss
+    fisher          the same by Σ w²·E[(∂L/∂w)²], the mean over batches of 32 examples
+    reconstruction  the same by Σ_i w_ij² / [A^(-1)]_jj with A = E[x·x^T] of what the layers that read the node are
+                    given: what is lost without it once the others have made up for it
+    random          of each group, round(amount · n) nodes go that are drawn by the seed: the baseline
 
-    alpha, amount   share of the nodes of each group, 0 up to below 1
-    protect         paths of layers whose nodes stay
+    alpha      share of the nodes of each group, 0 up to below 1
+    amount     share of the nodes of each group, 0 up to below 1
+    protect    paths of layers whose nodes stay
+    examples   training examples, drawn by the seed, 1 to 100,000
+    round_to   what stays of each group is a multiple of it, 1 to 256
 
     At least one node of each group stays. The model's outputs, tied weights, attention heads, recurrent layers and
     grouped convolutions are left alone. Raises CannotApply where nothing is left to cut, or the model cannot be
     traced.
     Source: the project's source document, formula 5; coupled groups: Fang et al., DepGraph: towards any structural
-    pruning, arXiv 2301.12900.
+    pruning, arXiv 2301.12900; Taylor and Fisher: Molchanov et al., arXiv 1906.10771; Theis et al., arXiv 1801.05787;
+    reconstruction: Hassibi and Stork, Optimal brain surgeon, NIPS 1992.
     """
 
     name = "node_pruning"
     title = "Node pruning"
     family = "pruning"
-    coefficients = (ALPHA, AMOUNT, PROTECT)
+    coefficients = (ALPHA, AMOUNT, PROTECT, EXAMPLES, ROUND_TO)
     forms = (
         Form(
             "formula",
@@ -70,7 +96,7 @@ class NodePruning(Method):
         ),
         Form(
             "group_norm",
-            ("amount", "protect"),
+            ("amount", "protect", "round_to"),
             Effect(NARROWS, monotone={"amount": ("parameters", -1)}),
             r"s_i = \big\lVert (W^{(l)}_i)_{l\ \text{coupled}} \big\rVert_2",
             "The nodes go whose weights, in all layers that share them, are smallest.",
@@ -78,9 +104,23 @@ class NodePruning(Method):
             neutral={"amount": 0.0},
             baseline="random",
         ),
+        *(
+            Form(
+                name,
+                ("amount", "protect", "round_to", "examples"),
+                Effect(NARROWS, monotone={"amount": ("parameters", -1)}),
+                latex,
+                summary,
+                source,
+                neutral={"amount": 0.0},
+                needs=frozenset({"data"}),
+                baseline="random",
+            )
+            for name, latex, summary, source in BY_DATA
+        ),
         Form(
             "random",
-            ("amount", "protect"),
+            ("amount", "protect", "round_to"),
             Effect(NARROWS, monotone={"amount": ("parameters", -1)}),
             r"N_{new} = N - \alpha \cdot |N|,\quad \text{by lot}",
             "Nodes of each layer go by lot: what choosing is worth is the distance from here.",
@@ -103,7 +143,7 @@ class NodePruning(Method):
             copied = own_parameters(structural_copy(model))
             group = self._groups(copied, context, stays)[i]  # a group holds the very modules that it cuts
             members = tuple(path for path in group.layers if path in layers)
-            places = self._choose(group, drawn(group.nodes, context.seed, i))
+            places = self._choose(group, drawn(group.nodes, context.seed, i), self._score(model, context))
             seen.update(members)
             if places:
                 group.cut(places)
@@ -124,7 +164,9 @@ class NodePruning(Method):
         flags = {name: p.requires_grad for name, p in model.named_parameters()}
         own_parameters(model)
         groups = self._groups(model, context, stays)
-        chosen = [(group, self._choose(group, drawn(group.nodes, context.seed, i))) for i, group in enumerate(groups)]
+        score = self._score(model, context)
+        lots = [drawn(group.nodes, context.seed, i) for i, group in enumerate(groups)]
+        chosen = [(group, self._choose(group, lot, score)) for group, lot in zip(groups, lots, strict=True)]
         for group, places in chosen:
             if places:
                 group.cut(places)
@@ -132,12 +174,22 @@ class NodePruning(Method):
             parameter.requires_grad_(flags[name])
         return model
 
-    def _choose(self, group: CoupledGroup, lot: Tensor) -> list[int]:
+    def _choose(self, group: CoupledGroup, lot: Tensor, score: Score) -> list[int]:
         if self.form == "formula":
             goes = removed_of(self.number("alpha"), group.nodes)
             return list(range(group.nodes - goes, group.nodes))
-        scores = lot if self.form == "random" else group.norms()
-        return lowest(scores, removed_of(self.number("amount"), group.nodes))
+        scores = lot if self.form == "random" else group.gathered(score).abs()
+        return lowest(scores, rounded_removal(self.number("amount"), group.nodes, self.whole("round_to")))
+
+    def _score(self, model: nn.Module, context: Context) -> Score:
+        """What the form asks of each layer, computed once for all amounts."""
+        if "examples" not in self.values:
+            return squares()
+        n, form = self.whole("examples"), self.form
+        find = {"activation": activations, "reconstruction": reconstruction}.get(form) or partial(
+            gradients, squared=form == "fisher"
+        )
+        return context.once(("node scores", form, n), lambda: find(model, context, n))
 
     def _groups(self, model: nn.Module, context: Context, stays: frozenset[str]) -> list[CoupledGroup]:
         try:

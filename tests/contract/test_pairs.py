@@ -14,7 +14,14 @@ from tests.states import Held, contents
 from tests.tiny import tiny
 
 PAIRS = list(product(METHODS, METHODS))
-OTHER = {"steps": 2, "batch_size": 16, "examples": 16}  # beside the gentle ones of the cases
+OTHER = {
+    "steps": 2,
+    "batch_size": 16,
+    "examples": 16,
+    "round_to": 2,
+    "n": 1,
+    "m": 8,
+}  # beside the gentle ones of the cases
 
 
 @cache
