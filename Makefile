@@ -10,7 +10,7 @@ run: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: .venv/installed-test
 	$(BIN)/pre-commit run --all-files

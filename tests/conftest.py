@@ -21,6 +21,13 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file goes to one process, and all browser tests go to the same: two browsers at once are slow on two cores."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else str(item.path)))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"CUDA: {torch.cuda.get_device_name(0)}" if CUDA else "CUDA: none here, its tests are not collected"
 
