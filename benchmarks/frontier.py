@@ -130,9 +130,8 @@ def run() -> Iterator[str]:
             points = [f"{statistics.mean(c[i + 1][1] for c in seeds):.3f}" for i in range(len(AMOUNTS))]
             spread = f"{statistics.mean(areas):.3f} ({min(areas):.3f} to {max(areas):.3f})"
             yield f"| {name}, to {reach:.0%} fewer | {way} | {spread} | " + " | ".join(points) + " |"
-    yield from ()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(runs, indent=0) + "\n", "utf-8")
+        RESULTS.parent.mkdir(exist_ok=True)  # after each model, so that a run that is cut off leaves what it has
+        RESULTS.write_text(json.dumps(runs, indent=0) + "\n", "utf-8")
     torch.set_num_threads(threads)
 
 
