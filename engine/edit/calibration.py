@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.edit.attention import close_attention, open_attention
-from engine.edit.rows import real_places, row_count, some_rows
-from engine.edit.solvable import inputs_of, put_weight, solvable, weight_of
+from engine.edit.rows import real_places
+from engine.edit.solvable import inputs_of, put_weight, solvable, some_rows_of, weight_of
 from engine.edit.surgery import structural_copy
 from engine.edit.walk import Visitor, Walk
 from engine.examples import Inputs, count, take
@@ -18,7 +18,6 @@ from engine.method import Context
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight")
 AT_ONCE = 256  # examples
-ROWS_EACH, LEAST_ROWS, MOST_ROWS = 8, 2_000, 16_384
 
 
 @dataclass
@@ -38,8 +37,7 @@ class _Given(Visitor):
 
     def ran(self, path: str, outputs: Tensor) -> None:
         layer = self.layers[path]
-        wanted = min(max(ROWS_EACH * weight_of(layer).shape[2], LEAST_ROWS), MOST_ROWS)
-        rows = some_rows(row_count(layer, outputs), max(round(self.share * wanted), 1), self.seed, self.real)
+        rows = some_rows_of(layer, outputs, self.share, self.seed, self.real)
         given = inputs_of(layer, self._inputs.pop(path), rows).transpose(0, 1)  # groups, rows, inputs
         product = (given.transpose(1, 2) @ given).double()
         self.sums[path] = self.sums[path] + product if path in self.sums else product

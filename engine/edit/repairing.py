@@ -11,13 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.edit.origin import nodes_of, place_of
-from engine.edit.rows import outputs_at, row_count, some_rows
-from engine.edit.solvable import has_bias, inputs_of, solve, weight_of
+from engine.edit.rows import outputs_at
+from engine.edit.solvable import has_bias, inputs_of, solve, some_rows_of, weight_of
 from engine.edit.solve import Moments
 from engine.edit.walk import Output, Visitor
 
-ROWS_EACH = 8  # for each input of a layer
-LEAST_ROWS, MOST_ROWS = 2_000, 16_384
 FLAT = 1e-4  # a normalisation's slope, beside its steepest: a flatter one says nothing of what came in
 
 
@@ -55,8 +53,7 @@ class Wanted(Visitor):
         if path in self.rows:
             self.outputs.pop(path, None)
             return
-        wanted = min(max(ROWS_EACH * weight_of(layer).shape[2], LEAST_ROWS), MOST_ROWS)
-        self.rows[path] = some_rows(row_count(layer, outputs), max(round(self.share * wanted), 1), self.seed, self.real)
+        self.rows[path] = some_rows_of(layer, outputs, self.share, self.seed, self.real)
         self.outputs[path] = outputs_at(layer, outputs, self.rows[path])
 
     def norm(self, path: str, norm: _BatchNorm, inputs: Tensor, of: str) -> None:

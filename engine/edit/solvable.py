@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.edit.factors import FactoredConvolution, FactoredLinear
-from engine.edit.rows import PLAIN, inputs_at
+from engine.edit.rows import PLAIN, inputs_at, row_count, some_rows
 from engine.edit.solve import Moments, intercept, reduced_rank, ridge_weight
 from engine.edit.surgery import tied
 
+ROWS_EACH = 8  # for each input of a layer
+LEAST_ROWS, MOST_ROWS = 2_000, 16_384
 FACTORED = (FactoredLinear, FactoredConvolution)
 TURNED = "Conv1D"  # of transformers: a linear layer whose weight is (inputs, outputs)
 
@@ -59,6 +61,16 @@ def weight_of(layer: nn.Module) -> Tensor:
         return weight.T[None]
     groups = layer.groups if isinstance(layer, PLAIN) else 1
     return weight.reshape(groups, weight.shape[0] // groups, -1)
+
+
+def some_rows_of(layer: nn.Module, outputs: Tensor, share: float, seed: int, real: Tensor | None = None) -> Tensor:
+    """Which rows of a layer are enough to solve it: some for each of its inputs.
+
+    share    of them that this batch is to give
+    real     which places hold something, see `some_rows`
+    """
+    wanted = min(max(ROWS_EACH * weight_of(layer).shape[2], LEAST_ROWS), MOST_ROWS)
+    return some_rows(row_count(layer, outputs), max(round(share * wanted), 1), seed, real)
 
 
 def put_weight(layer: nn.Module, weight: Tensor) -> None:
