@@ -20,8 +20,8 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from .chromium import BrowserMissingError, find_chromium
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 60
-WAIT_MS = 90_000  # a machine that others share may be slow for a while
+START_TIMEOUT_S = 120
+WAIT_MS = 180_000  # a machine that others share may be slow for a while
 expect.set_options(timeout=WAIT_MS)
 FLAGS = (
     "--no-sandbox",

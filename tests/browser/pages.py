@@ -85,7 +85,7 @@ def press(page: Page, key: str, times: int = 1) -> float:
     return amount
 
 
-LINES, LINES_MS = ".st-key-line code", 90_000  # a line waits for what is being measured
+LINES, LINES_MS = ".st-key-line code", 180_000  # a line waits for what is being measured
 
 
 def lines_of(page: Page) -> list[str]:
