@@ -11,6 +11,6 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=150)
     assert said == b""
     assert process.returncode == 0

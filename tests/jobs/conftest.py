@@ -19,7 +19,7 @@ from engine.store import MemoryStore
 from sample_models import load
 from tests.engine.quick import quick
 
-WAIT_S = 60.0
+WAIT_S = 150.0
 MakeJob = Callable[..., Job]
 
 
