@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -16,7 +16,7 @@ from dashboard.measuring import Wishes
 from dashboard.view import AXES, View
 from dashboard.views import recipe
 from dashboard.words import plain, t, title
-from engine import Job, Outcome
+from engine import Outcome
 
 AXIS_LABELS = {
     "parameters": "parameters", "nonzero": "non-zeros", "multiply_adds": "multiply-adds", "size_bytes": "size",
@@ -62,12 +62,8 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
     curve, vary = wishes.curve, view.active_vary
     values = curve.values if curve else []
     place = partial(curve_point, axis=view.x, things=_counted(view, wishes))
-    found = [
-        place(outcomes[job.key].result, value)
-        for value, job in zip(values, wishes.points, strict=True)
-        if outcomes[job.key].status == "done"
-    ]
-    beside = partial(_beside, values, place)
+    along = partial(_along, values, place)
+    measured = cache.runner().outcome
     workload = cache.workload(view.model)
     here, original = outcomes[wishes.here.key], outcomes[wishes.original.key]
     step = view.active.step(vary[0]) if vary else None
@@ -78,23 +74,23 @@ def curve_data(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> Curv
         x=view.x,
         score=workload.task.scores,
         colour=method_colour(step.name) if step else "#0072B2",
-        points=tuple(sorted((p for p in found if p), key=lambda p: p.value)),
+        points=along([outcomes[job.key] for job in wishes.points]),
         here=place(here.result, value) if here.status == "done" else None,
         original=place(original.result, neutral) if original.status == "done" else None,
         chance=workload.chance,
         span=_span(view, wishes),
         axis=_axis(view, wishes),
         unit=workload.task.unit,
-        random=beside(wishes.random),
-        bare=beside(wishes.bare),
+        random=along(map(measured, wishes.random)),
+        bare=along(map(measured, wishes.bare)),
         baselines=_baselines(wishes, partial(place, value=neutral)),
     )
 
 
-def _beside(values: Sequence[float], place: Callable[..., CurvePoint | None], jobs: Sequence[Job]) -> Points:
-    """The points of another curve over the same values, as far as it has been measured."""
-    outcomes = zip(values, map(cache.runner().outcome, jobs), strict=False)
-    found = [place(outcome.result, value) for value, outcome in outcomes if outcome.status == "done"]
+def _along(values: Sequence[float], place: Callable[..., CurvePoint | None], outcomes: Iterable[Outcome]) -> Points:
+    """The points of a curve over these values, as far as it has been measured."""
+    done = [(o.result, value) for value, o in zip(values, outcomes, strict=False) if o.status == "done"]
+    found = [place(result, value) for result, value in done]
     return tuple(sorted((point for point in found if point), key=lambda point: point.value))
 
 

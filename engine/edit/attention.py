@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.edit.surgery import tied
+from engine.edit.surgery import set_parameter, tied
 
 PARTS = ("query", "key", "value")
 OPTIONS = ("key_padding_mask", "need_weights", "attn_mask", "average_attn_weights", "is_causal")  # by place
@@ -51,15 +51,15 @@ class OpenAttention(nn.MultiheadAttention):
         closed = self._closed[0]
         layers = [cast("nn.Linear", getattr(self, name)) for name in PARTS]
         if closed.in_proj_weight is not None:
-            _put(closed, "in_proj_weight", torch.cat([layer.weight for layer in layers]))
+            set_parameter(closed, "in_proj_weight", torch.cat([layer.weight for layer in layers]))
         else:
             for name, layer in zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), layers, strict=True):
-                _put(closed, name, layer.weight)
+                set_parameter(closed, name, layer.weight)
         if closed.in_proj_bias is not None:
-            _put(closed, "in_proj_bias", torch.cat([cast("Tensor", layer.bias) for layer in layers]))
+            set_parameter(closed, "in_proj_bias", torch.cat([cast("Tensor", layer.bias) for layer in layers]))
         for name in ("weight", "bias"):
             if getattr(closed.out_proj, name) is not None:
-                _put(closed.out_proj, name, getattr(self.out, name))
+                set_parameter(closed.out_proj, name, getattr(self.out, name))
         return closed
 
 
@@ -97,9 +97,3 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     if bias is not None:
         layer.bias = nn.Parameter(bias.detach(), requires_grad=False)
     return layer
-
-
-def _put(module: nn.Module, name: str, value: Tensor) -> None:
-    old = cast("nn.Parameter", getattr(module, name))
-    if not torch.equal(old, value):
-        setattr(module, name, nn.Parameter(value.detach().contiguous(), old.requires_grad))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +13,7 @@ from engine.edit.rows import real_places
 from engine.edit.solvable import inputs_of, put_weight, solvable, some_rows_of, weight_of
 from engine.edit.surgery import structural_copy
 from engine.edit.walk import Visitor, Walk
-from engine.examples import Inputs, count, take
+from engine.examples import batches_of, count
 from engine.method import Context
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight")
@@ -55,16 +55,11 @@ def input_moments(model: nn.Module, context: Context, examples: int) -> dict[str
     layers = solvable(opened)
     inputs = context.examples(examples)
     seen = _Given(layers, min(AT_ONCE / count(inputs), 1.0), context.seed)
-    for place, batch in enumerate(_batches(inputs)):
+    for place, (batch, _) in enumerate(batches_of((inputs, inputs), AT_ONCE)):
         context.channel.check()
         seen.seed, seen.real = context.seed + place, real_places(batch)
         Walk(opened, layers, seen).over(batch)
     return {path: total / seen.rows[path] for path, total in seen.sums.items()}
-
-
-def _batches(inputs: Inputs) -> Iterator[Inputs]:
-    for start in range(0, count(inputs), AT_ONCE):
-        yield take(inputs, slice(start, start + AT_ONCE))
 
 
 def damped(moment: Tensor, ridge: float) -> Tensor:
@@ -82,10 +77,11 @@ def map_by_inputs(
     """
     open_attention(model)
     layers = {path: layer for path, layer in solvable(model).items() if not isinstance(layer, nn.Sequential)}
-    for path in layers.keys() & moments.keys():
+    known = layers.keys() & moments.keys()
+    for path in known:
         put_weight(layers[path], change(weight_of(layers[path]), moments[path]))
     close_attention(model)
-    names = {f"{path}.weight" for path in layers.keys() & moments.keys()}
+    names = {f"{path}.weight" for path in known}
     for name, module in model.named_modules():
         if isinstance(module, nn.MultiheadAttention) and f"{name}.query" in moments:
             names |= {f"{name}.{part}" for part in PROJECTIONS}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.edit.factors import FactoredConvolution, FactoredLinear
 from engine.edit.rows import PLAIN, inputs_at, row_count, some_rows
 from engine.edit.solve import Moments, intercept, reduced_rank, ridge_weight
-from engine.edit.surgery import tied
+from engine.edit.surgery import set_parameter, tied
 
 ROWS_EACH = 8  # for each input of a layer
 LEAST_ROWS, MOST_ROWS = 2_000, 16_384
@@ -76,7 +76,7 @@ def some_rows_of(layer: nn.Module, outputs: Tensor, share: float, seed: int, rea
 def put_weight(layer: nn.Module, weight: Tensor) -> None:
     """Put a weight, as `weight_of` gives it, into a layer that is not of two factors."""
     shaped = weight[0].T if type(layer).__name__ == TURNED else weight.reshape(cast("Tensor", layer.weight).shape)
-    _put(layer, "weight", shaped)
+    set_parameter(layer, "weight", shaped)
 
 
 def solve(
@@ -97,7 +97,7 @@ def solve(
         put_weight(layer, weight)
     rest = intercept(used, weight).flatten()
     if holder.bias is not None and centred:
-        _put(holder, "bias", rest)
+        set_parameter(holder, "bias", rest)
         return torch.zeros_like(rest)
     return rest
 
@@ -120,7 +120,7 @@ def _solve_factors(layer: nn.Sequential, moments: Moments, ridge: float, steep: 
     inner, outer = (cast("Tensor", part.weight).detach().flatten(1).double() for part in layer)
     if bool((inner != 0).all()) and bool((outer != 0).all()):
         outer, inner = reduced_rank(moments, ridge, outer @ inner if whole is None else whole[0], steep, outer.shape[1])
-        _put(layer[0], "weight", inner.reshape(cast("Tensor", layer[0].weight).shape))
+        set_parameter(layer[0], "weight", inner.reshape(cast("Tensor", layer[0].weight).shape))
     else:
         turn = inner.T[None]  # what reaches the outer factor: x·C^T
         reached = Moments(
@@ -128,17 +128,10 @@ def _solve_factors(layer: nn.Sequential, moments: Moments, ridge: float, steep: 
             turn.transpose(1, 2) @ moments.xx @ turn, turn.transpose(1, 2) @ moments.xy,
         )  # fmt: skip
         outer = ridge_weight(reached, ridge, outer[None])[0]
-    _put(layer[1], "weight", outer.reshape(cast("Tensor", layer[1].weight).shape))
+    set_parameter(layer[1], "weight", outer.reshape(cast("Tensor", layer[1].weight).shape))
     return (outer @ inner)[None]
 
 
 def _holder(layer: nn.Module) -> Any:
     """The part that holds the outputs and their bias."""
     return layer[1] if isinstance(layer, nn.Sequential) else layer
-
-
-def _put(layer: nn.Module, name: str, value: Tensor) -> None:
-    old = cast("nn.Parameter", getattr(layer, name))
-    new = value.detach().to(old.dtype).contiguous()
-    if not torch.equal(old, new):
-        setattr(layer, name, nn.Parameter(new, old.requires_grad))

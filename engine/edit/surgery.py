@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,14 @@ def replace_parameters(model: nn.Module, new: Mapping[nn.Parameter, Tensor]) -> 
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and id(parameter) in ready:
                 setattr(module, name, ready[id(parameter)])  # setattr: an LSTM keeps a second list up to date there
+
+
+def set_parameter(module: nn.Module, name: str, value: Tensor) -> None:
+    """Put a value in the place of a module's own parameter, in its dtype; an equal one stays the tensor that it was."""
+    old = cast("nn.Parameter", getattr(module, name))
+    new = value.detach().to(old.dtype).contiguous()
+    if not torch.equal(old, new):
+        setattr(module, name, nn.Parameter(new, old.requires_grad))
 
 
 @torch.no_grad()

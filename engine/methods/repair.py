@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -17,7 +15,7 @@ from engine.edit.solvable import outputs_of, solvable, why_not_solved
 from engine.edit.surgery import structural_copy, tied
 from engine.edit.walk import Walk
 from engine.errors import CannotApply
-from engine.examples import Inputs, count, take
+from engine.examples import Inputs, batches_of, count
 from engine.form import Effect, Form
 from engine.method import Context, Method
 
@@ -109,7 +107,8 @@ class Repair(Method):
             raise self._nothing(model, context)
         ridge, sums = (self.number("ridge"), self.word("match") == "component") if solving else (1.0, False)
         walker: Walker | None = None
-        for place, inputs in enumerate(self._batches(context)):
+        examples = context.examples(self.whole("examples"))
+        for place, (inputs, _) in enumerate(batches_of((examples, examples), self.whole("batch_size"))):
             context.channel.check()
             wanted = self._wanted(place, inputs, context)
             walker = walker or Walker(model, layers, ridge, sums, wanted)
@@ -161,9 +160,3 @@ class Repair(Method):
         wanted = Wanted(layers, count(inputs) / examples, context.seed + place, real_places(inputs))
         Walk(original, layers, wanted).over(inputs)
         return context.memo.once(key, lambda: wanted) if wanted.nbytes <= KEPT_BYTES else wanted
-
-    def _batches(self, context: Context) -> Iterator[Inputs]:
-        inputs = context.examples(self.whole("examples"))
-        size = self.whole("batch_size")
-        for start in range(0, count(inputs), size):
-            yield take(inputs, slice(start, start + size))

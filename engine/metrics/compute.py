@@ -110,8 +110,8 @@ class _Uncounted(Watching):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        known = packet in flop_registry or packet in PRODUCTS or packet in (ATEN.empty, ATEN._unsafe_view)
-        if not known and not func.is_view and _calculates(answer):
+        counted = packet in flop_registry or packet in PRODUCTS or packet in (ATEN.empty, ATEN._unsafe_view)
+        if not counted and not func.is_view and _calculates(answer):
             self.seen[str(packet)] += 1
         return answer
 
