@@ -75,7 +75,9 @@ WRITERS = {
     "qwen2": writes("Qwen2", num_key_value_heads=2),
     "gemma": writes("Gemma", num_key_value_heads=1, head_dim=8),
     "phi": writes("Phi", num_key_value_heads=HEADS),
-    "mixtral": writes("Mixtral", num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2, intermediate_size=48),
+    "mixtral": writes(
+        "Mixtral", num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2, intermediate_size=48
+    ),
     "mamba": of(
         "MambaForCausalLM", "MambaConfig", hidden_size=W, num_hidden_layers=LAYERS, state_size=8, conv_kernel=4,
         expand=2, time_step_rank=4, **COMMON,

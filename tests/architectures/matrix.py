@@ -9,13 +9,12 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import lru_cache
 
 import torch
 from torch import nn
 
-from engine import Coefficient, Context, Form, Method, Recipe, SecateurError, available_methods
+from engine import BrokenVariant, Coefficient, Context, Form, Method, Recipe, SecateurError, available_methods
 from engine.errors import first_line
 from engine.examples import main_tensor, run, take
 from tests.architectures.every import ARCHITECTURES, architecture
@@ -52,10 +51,11 @@ class Case:
 class Outcome:
     """What became of a case.
 
-    status      "accepted", "refused" or "error"
-    reason      of a refusal, or the last lines of what was raised
+    status      "accepted", "refused", "broken" (a variant that cannot run was made) or "error" (uncaught, or endless)
+    reason      of what was not accepted
     parameters  of the original and of the variant
     seconds     that it took
+    where       something was raised that is no sentence of the engine's
     """
 
     case: Case
@@ -63,6 +63,7 @@ class Outcome:
     reason: str = ""
     parameters: tuple[int, int] = (0, 0)
     seconds: float = 0.0
+    where: str = ""
 
     @property
     def removed(self) -> float:
@@ -86,7 +87,9 @@ def strengths(knob: Coefficient, form: Form) -> list[object]:
     still = (form.neutral or {}).get(knob.name)
     _, way = form.effect.monotone.get(knob.name, ("", -1))  # what can only fall is strongest at the top
     values: list[object] = list(knob.grid(3 if still is None else 4))
-    return [value for value in (values if way < 0 else reversed(values)) if value != still]
+    if still == values[-1] or (still is None and way > 0):
+        values.reverse()
+    return [value for value in values if value != still]
 
 
 @contextmanager
@@ -108,7 +111,7 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@cache
+@lru_cache(maxsize=2)
 def context_of(name: str) -> Context:
     """One context for all cases of an architecture, as the points of a sweep share one."""
     return Context.of(architecture(name), torch.device("cpu"))
@@ -118,8 +121,8 @@ def outcome(case: Case, limit: float = LIMIT_S) -> Outcome:
     """Apply the case's recipe, and run what it gives."""
     began = time.perf_counter()
 
-    def ended(status: str, reason: str = "", parameters: tuple[int, int] = (0, 0)) -> Outcome:
-        return Outcome(case, status, reason, parameters, time.perf_counter() - began)
+    def ended(status: str, reason: str = "", parameters: tuple[int, int] = (0, 0), where: str = "") -> Outcome:
+        return Outcome(case, status, reason, parameters, time.perf_counter() - began, where)
 
     try:
         with limited(limit):
@@ -127,11 +130,11 @@ def outcome(case: Case, limit: float = LIMIT_S) -> Outcome:
             variant = case.recipe.apply_in(context)
             sound(variant, case.architecture)
     except SecateurError as error:
-        return ended("refused", str(error))
+        return ended("broken" if isinstance(error, BrokenVariant) else "refused", str(error))
     except Hangs as hang:
-        return ended("error", f"{hang}, in {_where(hang)}")
-    except Exception as error:
-        return ended("error", f"{type(error).__name__}: {first_line(error)}, in {_where(error)}")
+        return ended("error", str(hang), where=_where(hang))
+    except Exception as error:  # whatever it is, it should have been a sentence of the engine's
+        return ended("error", f"{type(error).__name__}: {first_line(error)}", where=_where(error))
     return ended("accepted", parameters=(size(context.original), size(variant)))
 
 
@@ -163,15 +166,17 @@ def sound(variant: nn.Module, name: str) -> None:
         assert any(slope is not None for slope in slopes), "no parameter has a gradient"
 
 
-def cases(names: Iterable[str] = ARCHITECTURES, methods: Iterable[str] = ()) -> list[Case]:
-    """Every case there is, by architecture."""
-    wanted = set(methods)
+def cases(name: str) -> list[Case]:
+    """Every case of an architecture."""
+    return [Case(name, method.name, form.name, strength) for method, form in FORMS for strength in STRENGTHS]
+
+
+def cover(name: str) -> list[Case]:
+    """Some of them: over all architectures each pair of architecture, form and strength is met."""
+    place = sorted(ARCHITECTURES).index(name)
     return [
-        Case(name, method.name, form.name, strength)
-        for name in names
-        for method, form in FORMS
-        for strength in STRENGTHS
-        if not wanted or method.name in wanted
+        Case(name, method.name, form.name, STRENGTHS[(place + i) % len(STRENGTHS)])
+        for i, (method, form) in enumerate(FORMS)
     ]
 
 
@@ -186,8 +191,3 @@ def outcomes(chosen: Iterable[Case]) -> Iterator[Outcome]:
         found = outcome(case)
         hung[key] = hung.get(key, 0) + (found.seconds > LIMIT_S)
         yield found
-
-
-def told(found: Outcome) -> dict[str, Any]:
-    """As plain data."""
-    return {**vars(found.case), "status": found.status, "reason": found.reason, "removed": round(found.removed, 4)}

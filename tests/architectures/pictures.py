@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,7 +68,9 @@ class ResNeXt(nn.Sequential):
     """Xie et al. 2016: the convolution in the middle in four groups."""
 
     def __init__(self) -> None:
-        super().__init__(conv(3, 16), Bottleneck(16, 32, 48, 4), *(Bottleneck(48, 32, 48, 4) for _ in range(2)), Head(48))
+        super().__init__(
+            conv(3, 16), Bottleneck(16, 32, 48, 4), *(Bottleneck(48, 32, 48, 4) for _ in range(2)), Head(48)
+        )
 
 
 class PreActivation(nn.Module):
@@ -89,7 +93,9 @@ class PreActivationResNet(nn.Sequential):
 class DenseLayer(nn.Module):
     def __init__(self, a: int, growth: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.BatchNorm2d(a), nn.ReLU(), conv(a, 2 * growth, 1), nn.Conv2d(2 * growth, growth, 3, padding=1))
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(a), nn.ReLU(), conv(a, 2 * growth, 1), nn.Conv2d(2 * growth, growth, 3, padding=1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.body(x)], dim=1)
@@ -110,10 +116,7 @@ class MobileNet(nn.Sequential):
 
     def __init__(self) -> None:
         widths = [16, 24, 32, 32, 48]
-        parts = [
-            nn.Sequential(conv(a, a, 3, groups=a), conv(a, b, 1))
-            for a, b in zip(widths, widths[1:], strict=False)
-        ]  # fmt: skip
+        parts = [nn.Sequential(conv(a, a, 3, groups=a), conv(a, b, 1)) for a, b in pairwise(widths)]
         super().__init__(conv(3, 16), *parts, Head(48))
 
 
@@ -133,7 +136,9 @@ class Inverted(nn.Module):
     def __init__(self, a: int, b: int, times: int = 3) -> None:
         super().__init__()
         inner = times * a
-        self.body = nn.Sequential(conv(a, inner, 1), conv(inner, inner, 3, groups=inner), SqueezeExcite(inner), conv(inner, b, 1)[:2])
+        self.body = nn.Sequential(
+            conv(a, inner, 1), conv(inner, inner, 3, groups=inner), SqueezeExcite(inner), conv(inner, b, 1)[:2]
+        )
         self.adds = a == b
 
     def forward(self, x: Tensor) -> Tensor:

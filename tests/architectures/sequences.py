@@ -144,7 +144,9 @@ class Experts(nn.Module):
     def __init__(self, w: int, n: int = 4) -> None:
         super().__init__()
         self.gate = nn.Linear(w, n)
-        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(w, 3 * w), nn.ReLU(), nn.Linear(3 * w, w)) for _ in range(n))
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(w, 3 * w), nn.ReLU(), nn.Linear(3 * w, w)) for _ in range(n)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         scores, chosen = self.gate(x).topk(2, dim=-1)
