@@ -16,12 +16,6 @@ def removed_of(amount: float, n: int) -> int:
     return min(round(amount * n), n - 1)
 
 
-def rounded_removal(amount: float, n: int, multiple: int) -> int:
-    """The same, so that what stays is a multiple, as far as there are as many."""
-    stays = -(-(n - removed_of(amount, n)) // multiple) * multiple
-    return max(n - stays, 0)
-
-
 def magnitude_masks(tensors: Sequence[Tensor], amount: float, together: bool) -> list[Tensor]:
     """For each tensor, True where a weight stays: exactly round(amount · n) of the smallest go.
 
