@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.edit.attention import slowly
 from engine.edit.nodes import at_places, how_many, is_wall, mixes, node_axis, passes
-from engine.examples import Inputs, run, tensors_of
+from engine.examples import Inputs, run, answer_of
 
 Places = Mapping[nn.Module, Tensor]  # module -> which of its nodes, as True and False
 
@@ -90,7 +90,7 @@ class Probe:
 
         with self._hooks(arrives, leaves):
             outputs = run(self.model, self.example)
-        floats = [tensor for tensor in tensors_of(outputs) if tensor.is_floating_point()]
+        floats = [tensor for tensor in answer_of(outputs) if tensor.is_floating_point()]
         found.left = any(bool(tensor.isnan().any()) for tensor in floats)
         return found
 

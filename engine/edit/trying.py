@@ -14,7 +14,7 @@ from engine.edit.groups import CoupledGroup, cut
 from engine.edit.nodes import without_reading
 from engine.edit.surgery import structural_copy
 from engine.errors import first_line
-from engine.examples import Inputs, count, run, take, tensors_of
+from engine.examples import Inputs, count, run, take, answer_of
 
 NEAR = 1e-3  # of the largest output: sums over fewer channels add up in another order
 LEVELS = (0, 1, 2)
@@ -99,8 +99,8 @@ def _fault(model: nn.Module, groups: Sequence[CoupledGroup], parts: Sequence[Inp
 
 
 def _near(wanted: object, given: object) -> bool:
-    pairs: list[tuple[Tensor, Tensor]] = list(zip(tensors_of(wanted), tensors_of(given), strict=False))
-    return len(tensors_of(wanted)) == len(tensors_of(given)) and all(
+    pairs: list[tuple[Tensor, Tensor]] = list(zip(answer_of(wanted), answer_of(given), strict=False))
+    return len(answer_of(wanted)) == len(answer_of(given)) and all(
         a.shape == b.shape and bool(((a - b).abs() <= NEAR * a.abs().max().clamp_min(1e-6)).all())
         for a, b in pairs
         if a.numel()

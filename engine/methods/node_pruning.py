@@ -170,8 +170,6 @@ class NodePruning(Method):
 
     def _choose(self, model: nn.Module, context: Context) -> Chosen:
         groups = self._coupling(model, context).groups
-        if not groups:
-            raise self.cannot("must find nodes that can be cut, got none in {model}", model=context.name)
         if self.form == "formula":
             places = [torch.arange(group.nodes, 0, -1) for group in groups]  # the last go first
             return choose(groups, places, self.number("alpha"), Rules())
@@ -224,12 +222,15 @@ class NodePruning(Method):
         for path in asked - known:
             raise self.cannot("must be told layers of {model} to protect, got {path!r}", model=context.name, path=path)
         try:
-            return context.once(("node_pruning", asked), lambda: tried_coupling(model, context.examples(3), asked))
+            found = context.once(("node_pruning", asked), lambda: tried_coupling(model, context.examples(3), asked))
         except FAULTS as error:
             raise self.cannot(
                 "must be able to run {model} one example at a time, got: {why}",
                 model=context.name, why=first_line(error, 160),
             ) from error  # fmt: skip
+        if not found.groups:
+            raise self.cannot("must find nodes that can be cut, got none in {model}", model=context.name)
+        return found
 
 
 @torch.no_grad()

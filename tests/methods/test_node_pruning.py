@@ -153,15 +153,16 @@ def test_a_layer_that_is_not_there_cannot_be_protected() -> None:
 
 
 @pytest.mark.parametrize("form", ["formula", "group_norm"])
-def test_attention_heads_outputs_and_tied_weights_are_left_alone(form: str) -> None:
+def test_heads_go_and_outputs_tied_weights_and_fixed_views_stay(form: str) -> None:
     name = "alpha" if form == "formula" else "amount"
     recipe = Recipe.of([["node_pruning", {"form": form, name: 0.5}]])
     attention, tied, own = (recipe.apply(tiny(m), device="cpu") for m in ("attention", "tied", "own_attention"))
-    assert [layer.self_attn.embed_dim for layer in attention.encoder.layers] == [8, 8]
+    assert [layer.self_attn.num_heads for layer in attention.encoder.layers] == [1, 1]
+    assert [layer.self_attn.out.weight.shape for layer in attention.encoder.layers] == [(8, 4), (8, 4)]
     assert [layer.linear1.out_features for layer in attention.encoder.layers] == [8, 8]
     assert tied.embed.weight.shape == (11, 8)
     assert tied.up.out_features == 8
-    assert [layer[0].qkv.out_features for layer in own.layers] == [24, 24]
+    assert [layer[0].qkv.out_features for layer in own.layers] == [24, 24]  # viewed as (3, heads, width // heads)
     assert own.head[0].out_features == 8
 
 
