@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.edit.attention import slowly
 from engine.edit.nodes import at_places, how_many, is_wall, mixes, node_axis, passes
-from engine.examples import Inputs, run, answer_of
+from engine.examples import Inputs, answer_of, run
 
 Places = Mapping[nn.Module, Tensor]  # module -> which of its nodes, as True and False
 

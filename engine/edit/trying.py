@@ -14,7 +14,7 @@ from engine.edit.groups import CoupledGroup, cut
 from engine.edit.nodes import without_reading
 from engine.edit.surgery import structural_copy
 from engine.errors import first_line
-from engine.examples import Inputs, count, run, take, answer_of
+from engine.examples import Inputs, answer_of, count, run, take
 
 NEAR = 1e-3  # of the largest output: sums over fewer channels add up in another order
 LEVELS = (0, 1, 2)
