@@ -168,13 +168,18 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
             method=step.name,
             why=first_line(error),
         ) from error
+    held = dict(context.original.named_buffers())
     for name, tensor in model.state_dict().items():
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if not _finite(tensor) and _finite(held.get(name)):  # a mask of the model's own may hold minus infinity
             raise BrokenVariant(
                 "step {index} ({method}) must leave finite weights, got others in {layer}: take a smaller step",
                 index=index, method=step.name, layer=name,
             )  # fmt: skip
     return model
+
+
+def _finite(tensor: object) -> bool:
+    return not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or bool(tensor.isfinite().all())
 
 
 def check_runs(model: nn.Module, context: Context, by_recipe: bool = True) -> None:

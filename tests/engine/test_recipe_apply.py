@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from engine import BrokenVariant, CannotApply, Context, Effect, Form, Method, Recipe, UnknownName
 from engine.edit.surgery import replace_parameters, structural_copy
+from tests.methods.nets import edited, explored, random_inputs
 from tests.states import contents
 from tests.tiny import tiny
 
@@ -158,3 +160,27 @@ def test_a_structural_copy_shares_tensors_but_not_modules() -> None:
     assert not {id(m) for m in copied.modules()} & {id(m) for m in original.modules()}
     assert copied.out.weight is copied.embed.weight
     assert contents(copy.deepcopy(copied)) == contents(original)
+
+
+class Masked(nn.Module):
+    """A buffer of its own holds minus infinity, as masks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+        self.register_buffer("ahead", torch.full((3,), -math.inf))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.inner(x)))
+
+
+def test_what_a_model_itself_holds_that_is_not_finite_is_no_fault_of_a_step() -> None:
+    net = Masked()
+    assert edited(net, [NARROW], random_inputs(4, 4)).inner.out_features < 6
+    with pytest.raises(BrokenVariant, match=r"must leave finite weights, got others in head\.bias"):
+        Recipe((method_that(with_infinite_bias),)).apply(explored(net, random_inputs(4, 4)), device="cpu")
+
+
+def with_infinite_bias(model: nn.Module) -> nn.Module:
+    replace_parameters(model, {model.head.bias: torch.full((3,), math.inf)})
+    return model
