@@ -20,8 +20,10 @@ REFUSED = {
     ("layer_pruning", "", "lstm"),
     ("layer_pruning", "", "two_towers"),
     ("node_pruning", "", "tied_functional"),
-    ("structure_optimization", "low_rank", "tied_functional"),
-    ("structure_optimization", "random", "tied_functional"),
+    *(
+        ("structure_optimization", form, "tied_functional")
+        for form in ("low_rank", "energy", "budget", "whitened", "rotated", "random")
+    ),
     ("repair", "statistics", "lstm"),
     ("repair", "statistics", "two_towers"),
     ("repair", "", "tied_functional"),
