@@ -21,6 +21,8 @@ OTHER = {
     "round_to": 2,
     "n": 1,
     "m": 8,
+    "patience": 2,
+    "every": 1,
 }  # beside the gentle ones of the cases
 
 

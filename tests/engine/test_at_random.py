@@ -16,7 +16,7 @@ from tests.tiny import tiny
 CHOOSING = {
     "weight_pruning": ["magnitude_global", "magnitude_layer"],
     "node_pruning": ["formula", "group_norm"],
-    "layer_pruning": ["formula", "block_influence"],
+    "layer_pruning": ["formula", "block_influence", "angular_distance", "greedy"],
     "structure_optimization": ["low_rank"],
 }
 FORMS = [(name, form) for name, forms in CHOOSING.items() for form in forms]
