@@ -101,6 +101,12 @@ class OpenAttention(nn.MultiheadAttention):
                 set_parameter(closed.out_proj, name, getattr(self.out, name))
         return closed
 
+    def _reset_parameters(self) -> None:
+        """Draw anew what stands in it itself; its layers draw their own."""
+        for constant in (self.bias_k, self.bias_v):
+            if constant is not None:
+                nn.init.xavier_normal_(constant)
+
     @property
     def lost_heads(self) -> bool:
         """Whether it has fewer heads than the closed module."""

@@ -35,7 +35,7 @@ def why_not_split(model: nn.Module, path: str, layer: nn.Module, twice: set[int]
         return "its weight is made from others, or is no floating-point number"
     if id(weight) in twice:
         return "its weight is shared with another layer"
-    if isinstance(model.get_submodule(path.rpartition(".")[0]), nn.MultiheadAttention):
+    if type(model.get_submodule(path.rpartition(".")[0])) is nn.MultiheadAttention:
         return "torch's attention reads its weight without calling it"
     return ""
 

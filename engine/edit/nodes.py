@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias, cast
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from engine.edit.factors import TURNED
 from engine.edit.origin import note_nodes
 from engine.edit.scores import CONVOLUTIONS
-from engine.edit.solvable import TURNED
 
 Role: TypeAlias = Literal["gives", "reads", "passes"]
 ROLES: tuple[Role, ...] = ("gives", "reads", "passes")
