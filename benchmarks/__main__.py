@@ -17,7 +17,7 @@ def main(names: list[str]) -> None:
     """Print the machine, then each benchmark's rows."""
     protocol = Protocol.here()
     print(f"{platform.platform()}, {protocol.device_name}, {protocol.threads} threads, torch {torch.__version__}\n")
-    found = [info.name for info in pkgutil.iter_modules(benchmarks.__path__) if not info.name.startswith("_")]
+    found = [i.name for i in pkgutil.iter_modules(benchmarks.__path__) if not (i.name.startswith("_") or i.ispkg)]
     for name in names or found:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"## {name}\n{(module.__doc__ or '').strip()}\n")

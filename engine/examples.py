@@ -98,9 +98,10 @@ def main_tensor(outputs: object) -> Tensor:
     raise TypeError(f"the model must give a tensor, or a tuple or mapping that holds one, got {type(outputs).__name__}")
 
 
-def tensors_in(outputs: object) -> list[Tensor]:
-    """All tensors of a model's answer that hang on its weights."""
-    return [tensor for tensor in tensors_of(outputs) if tensor.requires_grad]
+def answer_of(outputs: object) -> list[Tensor]:
+    """The tensors that must keep their shape: what is called `logits`, or else all of a model's answer."""
+    found = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
+    return [found] if isinstance(found, Tensor) else tensors_of(outputs)
 
 
 def tensors_of(value: object) -> list[Tensor]:

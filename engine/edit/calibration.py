@@ -20,15 +20,23 @@ PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weigh
 AT_ONCE = 256  # examples
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a layer is given: E[x] (groups, inputs) and E[x x^T] (groups, inputs, inputs), double."""
+
+    mean: Tensor
+    moment: Tensor
+
+
 @dataclass
 class _Given(Visitor):
-    """Adds up X^T X of every layer."""
+    """Adds up x and X^T X of every layer."""
 
     layers: Mapping[str, nn.Module]
     share: float
     seed: int
     real: Tensor | None = None
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[str, Given] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     _inputs: dict[str, Tensor] = field(default_factory=dict)
 
@@ -39,13 +47,23 @@ class _Given(Visitor):
         layer = self.layers[path]
         rows = some_rows_of(layer, outputs, self.share, self.seed, self.real)
         given = inputs_of(layer, self._inputs.pop(path), rows).transpose(0, 1)  # groups, rows, inputs
-        product = (given.transpose(1, 2) @ given).double()
-        self.sums[path] = self.sums[path] + product if path in self.sums else product
+        mean, moment = given.sum(1).double(), (given.transpose(1, 2) @ given).double()
+        if path in self.sums:
+            mean, moment = self.sums[path].mean + mean, self.sums[path].moment + moment
+        self.sums[path] = Given(mean, moment)
         self.rows[path] = self.rows.get(path, 0) + given.shape[1]
 
 
 def input_moments(model: nn.Module, context: Context, examples: int) -> dict[str, Tensor]:
     """E[x x^T] of what each linear layer and convolution is given: (groups, inputs, inputs), double, by path.
+
+    examples    training examples, drawn by the seed
+    """
+    return {path: given.moment for path, given in what_is_given(model, context, examples).items()}
+
+
+def what_is_given(model: nn.Module, context: Context, examples: int) -> dict[str, Given]:
+    """The mean, too, of what each linear layer and convolution is given, by path.
 
     The projections of torch's own attention are called `query`, `key`, `value` and `out`.
 
@@ -59,7 +77,7 @@ def input_moments(model: nn.Module, context: Context, examples: int) -> dict[str
         context.channel.check()
         seen.seed, seen.real = context.seed + place, real_places(batch)
         Walk(opened, layers, seen).over(batch)
-    return {path: total / seen.rows[path] for path, total in seen.sums.items()}
+    return {path: Given(g.mean / seen.rows[path], g.moment / seen.rows[path]) for path, g in seen.sums.items()}
 
 
 def damped(moment: Tensor, ridge: float) -> Tensor:

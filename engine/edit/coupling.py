@@ -2,181 +2,161 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
-import torch_pruning as tp
-from torch import Tensor, nn
-from torch_pruning import ops
+from torch import nn
 
-from engine.edit.origin import note_nodes
+from engine.edit.groups import CoupledGroup, Member
+from engine.edit.nodes import how_many, is_wall, mixes, passes
+from engine.edit.probing import Probe, Spread
+from engine.edit.reading import Map, coloured, maps
 from engine.edit.scores import CONVOLUTIONS
 from engine.edit.surgery import tied
-from engine.examples import Inputs, tensors_in
+from engine.examples import Inputs
 
-HEADS = (
-    "num_heads", "n_heads", "nhead", "n_head", "heads", "num_attention_heads", "num_key_value_heads",
-    "num_key_value_groups", "head_dim", "head_size", "attention_head_size",
-)  # fmt: skip
+Place: TypeAlias = "tuple[Member, int]"
+Part: TypeAlias = "dict[Member, list[int]]"  # places that hang together, for every layer that they are in
+
+SHARED = "its weights are shared with another layer"
+OUTPUTS = "its nodes are the model's outputs"
+APART = "torch's own attention reads its weight itself"
+MIXED = "its nodes are mixed before a layer reads them, as by a layer normalisation"
+HELD = "its nodes belong to groups that must keep their size"
+COMPUTED = "its weight is computed from others"
+RECURRENT = "the nodes of a recurrent layer stay"
+UNREAD = "nothing was seen to read its nodes"
+PROTECTED = "it is protected"
+FIXED = (SHARED, HELD, COMPUTED, RECURRENT)
 
 
-@dataclass(frozen=True)
-class CoupledGroup:
-    """Nodes of one layer with all that hangs on them elsewhere.
+@dataclass
+class Coupling:
+    """What can be cut in a model, and of the other layers why they cannot.
 
-    root     the path of the layer whose outputs the nodes are
-    places   for each node, its outputs of that layer: several where the layer's output is split into parts that meet
-             again, as in a gated unit
+    reasons    by path
     """
 
-    root: str
-    places: list[list[int]]
-    group: tp.dependency.Group
-
-    @property
-    def nodes(self) -> int:
-        """How many there are."""
-        return len(self.places)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The paths of the layers whose outputs the nodes are, the root first."""
-        names = {module: name for name, module in self.group._DG.model.named_modules()}
-        outgoing = [item.dep for item in self.group if self.group._DG.is_out_channel_pruning_fn(item.dep.handler)]
-        found = [names[dep.target.module] for dep in outgoing if dep.target.module in names]
-        return tuple(dict.fromkeys([self.root, *found]))
-
-    def gathered(self, score: Callable[[str, nn.Module, bool], Tensor | None]) -> Tensor:
-        """For each node the sum of its scores in every coupled layer: (nodes,), double.
-
-        score    of a layer's path, the layer, and whether the nodes are its outputs: one number a channel, or None
-        """
-        names = {module: name for name, module in self.group._DG.model.named_modules()}
-        device = next(p.device for p in self.group[0].dep.target.module.parameters())
-        total = torch.zeros(len(self.group[0].idxs), dtype=torch.float64, device=device)
-        for item in self.group:
-            layer, outgoing = item.dep.target.module, self.group._DG.is_out_channel_pruning_fn(item.dep.handler)
-            if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
-                continue
-            if (per_node := score(names[layer], layer, outgoing)) is None:
-                continue
-            places = torch.tensor(item.idxs, device=device) % len(per_node)
-            total.index_add_(0, torch.tensor(item.root_idxs, device=device), per_node[places].to(total))
-        return torch.stack([total[places].sum() for places in self.places])
-
-    def cut(self, nodes: list[int]) -> None:
-        """Take these nodes out of every coupled layer, which notes what it still holds."""
-        root, graph = self.group[0].dep, self.group._DG
-        places = sorted(place for node in nodes for place in self.places[node])
-        goes = graph.get_pruning_group(root.target.module, root.handler, places)
-        gone: dict[nn.Module, set[int]] = {}
-        for item in goes:
-            layer = item.dep.target.module
-            if graph.is_out_channel_pruning_fn(item.dep.handler) and isinstance(getattr(layer, "weight", None), Tensor):
-                gone.setdefault(layer, set()).update(item.idxs)
-        for layer, out in gone.items():
-            note_nodes(layer, out, len(cast("Tensor", layer.weight)))
-        goes.prune()
+    groups: list[CoupledGroup] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
-def _places(group: tp.dependency.Group) -> list[list[int]]:
-    """The root's outputs, those together that only go together."""
-    root, n = group[0].dep, len(group[0].idxs)
-    if not any(isinstance(item.dep.target.module, ops._SplitOp) for item in group):
-        return [[i] for i in range(n)]
-    found: list[list[int]] = []
-    for i in range(n):
-        if not any(i in places for places in found):
-            alone = group._DG.get_pruning_group(root.target.module, root.handler, [i])
-            same = [item for item in alone if item.dep.target is root.target and item.dep.handler == root.handler]
-            found.append(sorted({place for item in same for place in item.idxs}))
+def find_coupling(model: nn.Module, example: Inputs, protected: frozenset[str] = frozenset()) -> Coupling:
+    """The groups of nodes that hang together, each node followed from the layer that gives it to those that read it.
+
+    A group is only found here; whether a model still runs when it is cut is for `edit/trying.py` to say.
+
+    example      a batch (n, ...); one example will do
+    protected    paths of modules: the nodes of the layers in them stay
+    """
+    names = {module: name for name, module in model.named_modules()}
+    held = [p for p in names.values() if any(p == path or p.startswith(f"{path}.") for path in protected)]
+    reasons = {**fixed(model), **dict.fromkeys(held, PROTECTED)}
+    probe = Probe(model, example)
+    spreads: dict[nn.Module, Spread] = {}
+    for layer in probe.layers:
+        if not mixes(layer) or how_many(layer, "gives") < 2:
+            continue
+        if not probe.runs.get(layer):
+            reasons.setdefault(names[layer], "it did not run in a forward pass")
+            continue
+        spread = probe.spread({layer: probe.marks(layer)})
+        if why := _why_not(spread, names, reasons):
+            reasons.setdefault(names[layer], why)
+        spreads[layer] = spread
+    known: dict[nn.Module, Map] = {}
+    for layers in coloured(spreads):
+        known |= maps(probe, spreads, layers)
+    return _grouped(_parts(known, names), reasons)
+
+
+def fixed(model: nn.Module) -> dict[str, str]:
+    """The layers whose nodes nobody can cut, whatever they are joined to, and why: by path."""
+    twice = tied(model)
+    found = {}
+    for path, layer in model.named_modules():
+        own = [p for p in layer._parameters.values() if p is not None]
+        if any(id(p) in twice for p in own):
+            found[path] = SHARED
+        elif isinstance(layer, nn.RNNBase):
+            found[path] = RECURRENT
+        elif is_wall(layer):
+            found[path] = HELD if isinstance(layer, CONVOLUTIONS) and layer.groups > 1 else COMPUTED
     return found
 
 
-def axis_of(layer: nn.Module, outgoing: bool) -> int:
-    """The axis of a layer's weight along which its channels lie: those that it gives, or those that it is given."""
-    if isinstance(layer, nn.Linear):
-        return 0 if outgoing else 1
-    conv = cast("nn.Conv2d", layer)
-    transposed = bool(conv.transposed)
-    if not transposed and conv.groups == conv.in_channels and conv.groups > 1:  # depthwise: a channel is a row
-        return 0
-    return 0 if outgoing != transposed else 1
+def _why_not(spread: Spread, names: Mapping[nn.Module, str], reasons: Mapping[str, str]) -> str:
+    if spread.left:
+        return OUTPUTS
+    if not spread.read:
+        return UNREAD
+    walls = [names[m] for m in spread.met if reasons.get(names[m]) in FIXED]
+    return f"its nodes go to {walls[0]}: {reasons[walls[0]]}" if walls else ""
 
 
-def coupled_groups(model: nn.Module, example: Inputs, protected: frozenset[str] = frozenset()) -> list[CoupledGroup]:
-    """The groups of nodes that can be cut, the model's outputs, tied weights and attention heads left alone.
+class _Union:
+    """Places that are joined, and what hangs together then."""
 
-    The model's tensors are only read; `cut` replaces them. Raises RuntimeError with torch-pruning's reason where the
-    model cannot be traced.
+    def __init__(self) -> None:
+        self._above: dict[Place, Place] = {}
 
-    example      a batch (n, ...)
-    protected    paths of layers whose nodes stay
-    """
-    for parameter in model.parameters():
-        parameter.requires_grad_(parameter.is_floating_point())
-    try:
-        with warnings.catch_warnings(), torch.enable_grad():
-            warnings.simplefilter("ignore")
-            graph = tp.DependencyGraph().build_dependency(
-                model, example_inputs=example, output_transform=tensors_in, verbose=False
-            )
-            found = list(graph.get_all_groups(ignored_layers=_no_roots(model, protected)))
-    except (AssertionError, AttributeError, TypeError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
-        raise RuntimeError(str(error) or type(error).__name__) from error
-    names = {module: name for name, module in model.named_modules()}
-    alone = {id(module) for module in _left_alone(model)}
-    kept = [g for g in found if not _touches(g, alone)]
-    made = [CoupledGroup(names[g[0].dep.target.module], _places(g), g) for g in kept]
-    return [group for group in made if group.nodes > 1]
+    def top(self, place: Place) -> Place:
+        """The place that stands for all that this one is joined to."""
+        above = self._above
+        above.setdefault(place, place)
+        while above[place] != place:
+            above[place] = above[above[place]]
+            place = above[place]
+        return place
 
+    def join(self, one: Place, member: Member, others: Iterable[int]) -> None:
+        """Join places of a layer to another one."""
+        for other in others:
+            self._above[self.top((member, other))] = self.top(one)
 
-def _no_roots(model: nn.Module, protected: frozenset[str]) -> list[nn.Module]:
-    """Layers from which no group need be sought: some of those that stay would send torch-pruning round in circles."""
-    return [*(model.get_submodule(p) for p in sorted(protected)), *_left_alone(model)]
+    def parts(self, order: Mapping[str, int]) -> list[Part]:
+        """What hangs together; layers and places in order."""
+        found: dict[Place, Part] = {}
+        for place in sorted(self._above, key=lambda place: (order[place[0][0]], place)):
+            found.setdefault(self.top(place), {}).setdefault(place[0], []).append(place[1])
+        return list(found.values())
 
 
-def _left_alone(model: nn.Module) -> list[nn.Module]:
-    """The modules that no cut may touch."""
-    twice = tied(model)
-    alone: list[nn.Module] = []
-    for module in model.modules():
-        if any(id(p) in twice for p in module.parameters(recurse=False)) or isinstance(
-            module, nn.GroupNorm | nn.RNNBase
-        ):
-            alone.append(module)
-        if isinstance(module, CONVOLUTIONS) and module.groups not in (1, module.in_channels):
-            alone.append(module)
-        if isinstance(module, nn.MultiheadAttention) or any(
-            isinstance(getattr(module, name, None), int) for name in HEADS
-        ):
-            alone.extend((module, *module.children()))
-    return alone
+def _parts(known: Mapping[nn.Module, Map], names: Mapping[nn.Module, str]) -> list[Part]:
+    union = _Union()
+    for layer, found in known.items():
+        giver: Member = (names[layer], "gives")
+        for met, owners in found.single.items():
+            for place, node in enumerate(owners.tolist()):
+                if node >= 0:
+                    union.join((giver, node), _member(met, names), (place,))
+        for start, end, block in found.blocks:
+            union.join((giver, start), giver, range(start + 1, end))
+            for met, places in block.items():
+                union.join((giver, start), _member(met, names), places.nonzero().flatten().tolist())
+    return union.parts({name: i for i, name in enumerate(names.values())})
 
 
-def why_not(model: nn.Module, path: str) -> str:
-    """Why no nodes of the layer of that path are cut, as far as the layer shows it."""
-    module, twice = model.get_submodule(path), tied(model)
-    if any(id(p) in twice for p in module.parameters(recurse=False)):
-        return "its weights are shared with another layer"
-    if isinstance(module, nn.RNNBase):
-        return "the nodes of a recurrent layer stay"
-    if isinstance(module, nn.GroupNorm) or (isinstance(module, CONVOLUTIONS) and module.groups > 1):
-        return "its nodes belong to groups that must keep their size"
-    if module in _left_alone(model):
-        return "attention heads stay whole"
-    return "its nodes are the model's outputs, or are joined to nodes that cannot be cut"
+def _member(met: nn.Module, names: Mapping[nn.Module, str]) -> Member:
+    return names[met], "passes" if passes(met) else "reads"
 
 
-def _touches(group: tp.dependency.Group, alone: set[int]) -> bool:
-    """Whether the group holds a module that stays, the model's output, or a parameter that belongs to no layer."""
-    for item in group:
-        node = item.dep.target
-        if id(node.module) in alone or isinstance(node.module, ops._OutputOp | nn.Parameter):
-            return True
-        if not node.outputs and group._DG.is_out_channel_pruning_fn(item.dep.handler):
-            return True
-    return False
+def _grouped(parts: list[Part], reasons: dict[str, str]) -> Coupling:
+    """Parts of one kind as one group; and why there is none for the other layers."""
+    alike: dict[tuple[object, ...], list[Part]] = {}
+    for part in parts:
+        alike.setdefault(tuple((member, len(places)) for member, places in part.items()), []).append(part)
+    groups = []
+    for same in alike.values():
+        givers = [path for path, role in same[0] if role == "gives"]
+        stays = [p for p, role in same[0] if p in reasons and (role == "gives" or reasons[p] in FIXED)]
+        if stays or len(same) < 2:
+            why = f"its nodes meet those of {stays[0]}: {reasons[stays[0]]}" if stays else MIXED
+            for path in givers:
+                reasons.setdefault(path, why)
+            continue
+        members = {member: tuple(torch.tensor(part[member]) for part in same) for member in same[0]}
+        groups.append(CoupledGroup(givers[0], members))
+    return Coupling(groups, reasons)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from engine.edit.attention import open_attention
 from engine.edit.calibration import damped, input_moments
-from engine.edit.coupling import axis_of
+from engine.edit.groups import Score
+from engine.edit.nodes import turned, weight_axis
 from engine.edit.surgery import own_parameters, structural_copy
 from engine.examples import batches_of, count, placed, run, take
 from engine.method import Context
 
-# (path, layer, whether the nodes are its outputs) -> a score for each channel, or None where this layer says nothing
-Score = Callable[[str, nn.Module, bool], Tensor | None]
 BATCH = 32  # examples whose gradients count as one for Fisher's information
 RIDGE = 0.1
 
@@ -49,7 +49,7 @@ def reconstruction(model: nn.Module, context: Context, examples: int) -> Score:
         if outgoing or path not in moments:
             return None
         inverse: Tensor = torch.linalg.inv(damped(moments[path], RIDGE)).diagonal(dim1=1, dim2=2)  # groups, inputs
-        weight = _weight(layer).flatten(1)  # outputs, inputs
+        weight = _weight(layer).T if turned(layer) else _weight(layer).flatten(1)  # outputs, inputs
         groups = len(inverse)
         energy = weight.square().unflatten(0, (groups, -1)).sum(1)
         return _per_input(layer, energy / inverse)
@@ -76,7 +76,7 @@ def gradients(model: nn.Module, context: Context, examples: int, squared: bool) 
 @torch.enable_grad()
 def _terms(model: nn.Module, context: Context, examples: int, squared: bool) -> Mapping[str, Tensor]:
     """w·g or w²·g² of every weight, by name, added up over batches of examples."""
-    copied = own_parameters(structural_copy(model)).eval()
+    copied = own_parameters(open_attention(structural_copy(model))).eval()
     for parameter in copied.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
     order = torch.randperm(count(context.train[1]), generator=torch.Generator().manual_seed(context.seed))[:examples]
@@ -100,7 +100,8 @@ def _weight(layer: nn.Module) -> Tensor:
 
 
 def _channels(layer: nn.Module, terms: Tensor, outgoing: bool) -> Tensor:
-    return terms.transpose(0, axis_of(layer, outgoing)).flatten(1).sum(1)
+    axis = weight_axis(layer, "gives" if outgoing else "reads")
+    return terms.transpose(0, axis).flatten(1).sum(1)
 
 
 def _per_input(layer: nn.Module, values: Tensor) -> Tensor:

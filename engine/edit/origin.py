@@ -21,6 +21,11 @@ def note_nodes(layer: nn.Module, gone: Iterable[int], n: int) -> None:
     setattr(layer, NODES, tuple(node for place, node in enumerate(before) if place not in out))
 
 
+def note_mixed(layer: nn.Module, n: int, kept: int) -> None:
+    """Note that a layer gives mixtures of its n nodes: none is the original's, so they are counted on behind these."""
+    setattr(layer, NODES, tuple(range(n, n + kept)))
+
+
 def nodes_of(layer: nn.Module) -> list[int] | None:
     """Which nodes of the original's layer this one holds, in its own order; None where that is all of them."""
     last = layer[-1] if isinstance(layer, nn.Sequential) else layer  # of two factors the second holds the nodes

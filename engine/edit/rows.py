@@ -85,7 +85,7 @@ def _patches(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, inputs: Tensor, rows: Tens
         along = (first[:, None] + offsets) * step  # rows, kernel along this axis
         flat = (along[:, :, None] + flat[:, None, :]).flatten(1)
         rest, step = rest // places[axis], step * sizes[axis]
-    picked = padded.flatten(2)[
-        rest[:, None, None], torch.arange(padded.shape[1], device=rows.device)[:, None], flat[:, None]
-    ]
-    return picked.reshape(len(rows), conv.groups, -1)  # rows, groups, channels of a group · kernel
+    last = padded.flatten(2).transpose(1, 2).reshape(-1, padded.shape[1])  # channels last: whole runs are copied
+    picked = last.index_select(0, (rest[:, None] * step + flat).flatten())
+    turned = picked.view(len(rows), -1, padded.shape[1]).transpose(1, 2)  # rows, channels, kernel
+    return turned.reshape(len(rows), conv.groups, -1)  # rows, groups, channels of a group · kernel

@@ -16,12 +16,6 @@ def removed_of(amount: float, n: int) -> int:
     return min(round(amount * n), n - 1)
 
 
-def rounded_removal(amount: float, n: int, multiple: int) -> int:
-    """The same, so that what stays is a multiple, as far as there are as many."""
-    stays = -(-(n - removed_of(amount, n)) // multiple) * multiple
-    return max(n - stays, 0)
-
-
 def magnitude_masks(tensors: Sequence[Tensor], amount: float, together: bool) -> list[Tensor]:
     """For each tensor, True where a weight stays: exactly round(amount · n) of the smallest go.
 
@@ -80,8 +74,17 @@ def block_influence(before: Tensor, after: Tensor, per_place: bool) -> Tensor:
 
     before, after    (n, ...); one vector an example, or one a place along the last axis where `per_place`
     """
-    if per_place:
-        x, y = before.flatten(0, -2), after.flatten(0, -2)
-    else:
-        x, y = before.flatten(1), after.flatten(1)
-    return 1 - F.cosine_similarity(x.double(), y.double(), dim=1).mean()
+    return 1 - F.cosine_similarity(_vectors(before, per_place), _vectors(after, per_place), dim=1).mean()
+
+
+def angular_distance(before: Tensor, after: Tensor, per_place: bool) -> Tensor:
+    """E arccos(cos(x_l, x_{l+n})) / π: how far a run of blocks turns what it is given, 0 to 1; a scalar.
+
+    before, after    (n, ...); one vector an example, or one a place along the last axis where `per_place`
+    """
+    x, y = _vectors(before, per_place), _vectors(after, per_place)
+    return F.cosine_similarity(x, y, dim=1).clamp(-1, 1).arccos().mean() / torch.pi
+
+
+def _vectors(tensor: Tensor, per_place: bool) -> Tensor:
+    return (tensor.flatten(0, -2) if per_place else tensor.flatten(1)).double()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from engine.edit.origin import note_place
+
+Argument: TypeAlias = "int | str"  # of a call: its place, or its name
+Answer: TypeAlias = "Argument | tuple[Argument | None, ...]"
 
 
 def structural_copy(model: nn.Module) -> nn.Module:
@@ -94,26 +97,41 @@ def replace_module(model: nn.Module, path: str, new: nn.Module) -> None:
 
 
 class Skip(nn.Module):
-    """Stands where a layer was: hands its first input on."""
+    """Stands where a layer was: hands on what it is given, in the form in which the layer answered.
 
-    def forward(self, x: Tensor, *args: object, **kwargs: object) -> Tensor:
-        """The first input, unchanged."""
-        return x
+    answer    the argument that is handed on, by place or name; of a layer that gives a tuple one for each part of it,
+              None for a part that nothing needs
+    """
+
+    def __init__(self, answer: Answer = 0) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The arguments, unchanged."""
+        given: dict[Argument, Any] = {**dict(enumerate(args)), **kwargs}  # type: ignore[dict-item]
+        if isinstance(self.answer, tuple):
+            return tuple(None if part is None else given[part] for part in self.answer)
+        return given[self.answer]
 
 
-def skip_module(model: nn.Module, path: str) -> None:
-    """Take a layer out, so that its input becomes its output."""
+def skip_module(model: nn.Module, path: str, answer: Answer = 0) -> None:
+    """Take a layer out, so that its input becomes its output. What may be read of it from outside stays readable."""
     parent_path, _, _ = path.rpartition(".")
     holder, _, _ = parent_path.rpartition(".")
+    gone = model.get_submodule(path)
     if parent_path and isinstance(model.get_submodule(holder), nn.TransformerEncoder):
         # It looks inside its first layer before it runs, so a removed one must really be gone.
         stack = model.get_submodule(holder)
-        gone = model.get_submodule(path)
         for name, layer in stack.layers.named_children():  # type: ignore[union-attr]
             note_place(layer, f"{parent_path}.{name}")
         stack.layers = nn.ModuleList(layer for layer in stack.layers if layer is not gone)  # type: ignore[union-attr]
         return
-    replace_module(model, path, Skip())
+    skip = Skip(answer)
+    for name, value in vars(gone).items():  # transformers asks some layers which kind of attention they are
+        if isinstance(value, str) and not hasattr(skip, name):
+            setattr(skip, name, value)
+    replace_module(model, path, skip)
 
 
 def tied(model: nn.Module) -> set[int]:

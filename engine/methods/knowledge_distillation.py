@@ -9,44 +9,60 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.coefficient import Coefficient, fraction
-from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Schedule, adamw, train
+from engine.edit.fresh import draw_anew
+from engine.edit.hints import captured, feature_distance, find_hints, projections
+from engine.edit.training import BATCH_SIZE, KEEP_ZEROS, LEARNING_RATE, STEPS, Loss, Schedule, adamw, train
 from engine.examples import Inputs, main_tensor, run
 from engine.form import Effect, Form
 from engine.method import Context, Method
 
 TEMPERATURE = Coefficient("temperature", "real", 4.0, "How far the outputs are softened.", 0.1, 50.0, scale="log")
 SOFT = fraction("soft_share", 0.9, "The weight of the teacher's outputs in the loss; the rest is for the targets.")
+FEATURES = fraction("feature_share", 0.5, "The weight of the hidden layers in the loss; the rest is for the outputs.")
+STUDENT = Coefficient(
+    "student", "choice", "as_left", "Whether the student is what the earlier steps left, or has newly drawn weights.",
+    choices=("as_left", "fresh"),
+)  # fmt: skip
+TRAINING = ("steps", "learning_rate", "batch_size", "keep_zeros", "student")
 NEEDS = frozenset({"data", "original", "training"})
 CHANGES = Effect(frozenset({"values"}), keeps_zeros=False)
 
 
 class KnowledgeDistillation(Method):
-    """Train the model, as the earlier steps left it, on the outputs of the original.
+    """Train the model on the outputs of the original: as the earlier steps left it, or with newly drawn weights.
 
     formula    L = 1/N Σ (y_small − y_large)²: the mean squared difference of the outputs
     softened   L = s·T²·KL(softmax(y_large / T) ‖ softmax(y_small / T)) + (1 − s)·CE(y_small, target)
+    features   L = r·1/K Σ_k E(P_k·h_k − H_k)² / E H_k² + (1 − r)·1/N Σ (y_small − y_large)²: h_k and H_k are what K
+               layers inside the small and the large model give, P_k matrices that are trained along and thrown away
 
     steps           0 to 10,000
     learning_rate   of AdamW, 1e-6 to 1
     batch_size      examples a step, 1 to 65,536
     temperature     T, 0.1 to 50
     soft_share      s, 0 to 1
+    feature_share   r, 0 to 1
     keep_zeros      "yes": zeros among the weights of two or more dimensions are put back after every step
+    student         "as_left" by the earlier steps, or "fresh": the same layers with weights drawn by the seed, of which
+                    those that were zero are zero where keep_zeros says so; the honest comparison
 
-    Outputs (n, ..., classes). Raises CannotApply where softened is asked for outputs that are not class scores,
-    BrokenVariant where the weights become infinite, Cancelled.
+    Outputs (n, ..., classes). The layers of features are at most four of the original's blocks, or where the model
+    has none of them any more, of its layers with weights; P_k starts as the identity where both are equally wide.
+    Raises CannotApply where softened is asked for outputs that are not class scores, features for models that have no
+    such layer in common, and fresh for a layer that nobody knows how to draw; BrokenVariant where the weights become
+    infinite, Cancelled.
     Source: the project's source document, formula 3; softened: Hinton et al., Distilling the knowledge in a neural
-    network, arXiv 1503.02531.
+    network, arXiv 1503.02531; features: Romero et al., FitNets, arXiv 1412.6550.
     """
 
     name = "knowledge_distillation"
     title = "Knowledge distillation"
     family = "compression"
-    coefficients = (STEPS, LEARNING_RATE, BATCH_SIZE, TEMPERATURE, SOFT, KEEP_ZEROS)
+    coefficients = (STEPS, LEARNING_RATE, BATCH_SIZE, TEMPERATURE, SOFT, FEATURES, KEEP_ZEROS, STUDENT)
     forms = (
         Form(
             "formula",
-            ("steps", "learning_rate", "batch_size", "keep_zeros"),
+            TRAINING,
             CHANGES,
             r"L = \tfrac{1}{N} \sum_{i=1}^{N} (y_{small} - y_{large})^2",
             "The small model's outputs are drawn towards the large one's.",
@@ -56,7 +72,7 @@ class KnowledgeDistillation(Method):
         ),
         Form(
             "softened",
-            ("steps", "learning_rate", "batch_size", "temperature", "soft_share", "keep_zeros"),
+            (*TRAINING, "temperature", "soft_share"),
             CHANGES,
             r"L = s\,T^2\,\mathrm{KL}(p^T_{large} \Vert p^T_{small}) + (1{-}s)\,\mathrm{CE}",
             "The small model learns the large one's softened probabilities, and the targets.",
@@ -64,36 +80,83 @@ class KnowledgeDistillation(Method):
             neutral={"steps": 0},
             needs=NEEDS,
         ),
+        Form(
+            "features",
+            (*TRAINING, "feature_share"),
+            CHANGES,
+            r"L = \tfrac{r}{K} \sum_{k} \frac{\mathbb{E}(P_k h_k - H_k)^2}{\mathbb{E} H_k^2}"
+            r" + (1{-}r)\,\mathbb{E}(y_{small} - y_{large})^2",
+            "The small model's hidden layers, seen through a matrix, are drawn towards the large one's.",
+            "Romero et al. 2014, arXiv 1412.6550",
+            neutral={"steps": 0},
+            needs=NEEDS,
+        ),
     )
     default_form = "softened"
 
+    @property
+    def neutral(self) -> bool:
+        """Whether the model stays as it is: a fresh one does not, even where no step follows."""
+        return super().neutral and self.word("student") == "as_left"
+
     def edit(self, model: nn.Module, context: Context) -> nn.Module:
         """The student after its gradient steps; the original is the teacher."""
-        axis = context.task.class_axis
-        if self.form == "softened" and axis is None:
+        if self.form == "softened" and context.task.class_axis is None:
             raise self.cannot(
                 "must have class scores to soften, got the task {task} without class_axis: use the form formula",
                 task=context.task.name,
             )
-        teacher = context.original
+        if self.word("student") == "fresh":
+            unknown = draw_anew(model, context.seed, self.word("keep_zeros") == "yes")
+            if unknown:
+                key = "must know how to draw every layer's weights anew, got {layer}: give its module reset_parameters"
+                raise self.cannot(key, layer=unknown)
+        if self.form == "features":
+            return self._by_features(model, context)
+        return self._trained(model, context, self._by_outputs(context), nn.ModuleList())
+
+    def _trained(self, model: nn.Module, context: Context, loss: Loss, along: nn.Module) -> nn.Module:
+        """The model after its steps. along: what is trained with it."""
+        schedule = Schedule(self.whole("steps"), self.whole("batch_size"), self.word("keep_zeros") == "yes")
+
+        def optimizer(student: nn.Module) -> torch.optim.Optimizer:
+            return adamw(nn.ModuleList([student, along]), self.number("learning_rate"), schedule.steps)
+
+        return train(model, context, loss, optimizer, schedule)
+
+    def _by_outputs(self, context: Context) -> Loss:
+        axis = context.task.class_axis
 
         def loss(outputs: Any, inputs: Inputs, targets: Any) -> Tensor:
-            with torch.no_grad():
-                taught = main_tensor(run(teacher, inputs))
+            taught = _taught(context, inputs)
             small, large = (y if axis is None else y.movedim(axis, -1) for y in (main_tensor(outputs), taught))
-            return self._loss(small, large, context.task.loss(outputs, targets))
+            if self.form == "formula":
+                return mean_squared_difference(small, large)
+            share, hard = self.number("soft_share"), context.task.loss(outputs, targets)
+            return share * softened_divergence(small, large, self.number("temperature")) + (1 - share) * hard
 
-        schedule = Schedule(self.whole("steps"), self.whole("batch_size"), self.word("keep_zeros") == "yes")
-        return train(model, context, loss, self._adamw, schedule)
+        return loss
 
-    def _loss(self, small: Tensor, large: Tensor, hard: Tensor) -> Tensor:
-        if self.form == "formula":
-            return mean_squared_difference(small, large)
-        share = self.number("soft_share")
-        return share * softened_divergence(small, large, self.number("temperature")) + (1 - share) * hard
+    def _by_features(self, model: nn.Module, context: Context) -> nn.Module:
+        hints = find_hints(model, context.original, context.examples(2))
+        if not hints:
+            raise self.cannot("must find layers inside both models, got none in {model}", model=context.name)
+        across = projections(hints, next(model.parameters()), context.seed)
+        share = self.number("feature_share")
+        small, large = [hint.small for hint in hints], [hint.large for hint in hints]
+        with captured(model, small) as given, captured(context.original, large) as wanted:
 
-    def _adamw(self, model: nn.Module) -> torch.optim.Optimizer:
-        return adamw(model, self.number("learning_rate"), self.whole("steps"))
+            def loss(outputs: Any, inputs: Inputs, targets: Any) -> Tensor:
+                taught = _taught(context, inputs)
+                hidden = feature_distance(hints, across, given, wanted)
+                return share * hidden + (1 - share) * mean_squared_difference(main_tensor(outputs), taught)
+
+            return self._trained(model, context, loss, across)
+
+
+@torch.no_grad()
+def _taught(context: Context, inputs: Inputs) -> Tensor:
+    return main_tensor(run(context.original, inputs))
 
 
 def mean_squared_difference(small: Tensor, large: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import count, fraction
-from engine.edit.blocks import Block, around, find_blocks
+from engine.edit.blocks import Block, around, find_blocks, take_out
+from engine.edit.judging import GreedyOrder
+from engine.edit.runs import chains, distances, nearest_runs
 from engine.edit.scores import block_influence, drawn, lowest, removed_of
-from engine.edit.surgery import skip_module, structural_copy
+from engine.edit.surgery import structural_copy
 from engine.examples import batches_of
 from engine.examples import count as count_of
 from engine.form import Effect, Form
@@ -19,7 +21,7 @@ from engine.metrics.layers import within
 
 ALPHA = fraction("alpha", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
 AMOUNT = fraction("amount", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
-EXAMPLES = count("examples", 256, "Training examples on which the layers are judged.", 1, 4096)
+EXAMPLES = count("examples", 256, "Examples on which the layers are judged.", 1, 4096)
 
 
 class LayerPruning(Method):
@@ -27,14 +29,22 @@ class LayerPruning(Method):
 
     formula           L_new = L − α·|L|: the last round(α · L) layers go
     block_influence   the round(amount · L) layers go that turn their input least: 1 − E cos(x_l, x_{l+1})
+    angular_distance  the run of n = round(amount · L) successive layers goes that turns its input least,
+                      E arccos(cos(x_l, x_{l+n})) / π, over all places; where no n follow one another, the fewest runs
+                      that are n layers together, of those the ones with the least sum
+    greedy            round(amount · L) layers go one after another, each time the one without which the validation
+                      score, or where that ties the loss, is best
     random            round(amount · L) layers go that are drawn by the seed: the baseline
 
     alpha, amount   share of the layers, 0 up to below 1
-    examples        training examples on which the influence is taken, 1 to 4,096
+    examples        training examples, of greedy validation examples, on which the layers are judged, 1 to 4,096
 
-    A layer is the outermost module that holds weights, runs once, and gives a tensor of the shape that it got; at
-    least one stays. Raises CannotApply where the model has none.
-    Source: the project's source document, formula 4; block influence: Men et al., ShortGPT, arXiv 2403.03853.
+    A layer is the outermost module that holds weights, runs once, and gives a tensor of the shape that it got, or a
+    tuple that begins with one and holds nothing else that is needed; at least one stays. Layers are successive where
+    the output of each is the input of the next. Raises CannotApply where the model has none, Cancelled.
+    Source: the project's source document, formula 4; block influence: Men et al., ShortGPT, arXiv 2403.03853; angular
+    distance: Gromov et al., The unreasonable ineffectiveness of the deeper layers, arXiv 2403.17887 (who look at the
+    last place only); greedy: backward elimination, Marill and Green, IEEE Trans. Inf. Theory 9, 1963.
     """
 
     name = "layer_pruning"
@@ -64,6 +74,28 @@ class LayerPruning(Method):
             baseline="random",
         ),
         Form(
+            "angular_distance",
+            ("amount", "examples"),
+            Effect(frozenset({"modules"})),
+            r"d(x_l, x_{l+n}) = \tfrac{1}{\pi}\,\mathbb{E}\,\arccos\cos(x_l,\ x_{l+n})",
+            "The layers in a row go that turn their input least together.",
+            "Gromov et al. 2024, arXiv 2403.17887",
+            neutral={"amount": 0.0},
+            needs=frozenset({"data"}),
+            baseline="random",
+        ),
+        Form(
+            "greedy",
+            ("amount", "examples"),
+            Effect(frozenset({"modules"})),
+            r"l^{*} = \arg\max_l\ \mathrm{score}(L \setminus \{l\}),\quad L \leftarrow L \setminus \{l^{*}\}",
+            "One layer after another goes, each time the one that is missed least on validation.",
+            "Marill and Green 1963, IEEE Trans. Inf. Theory 9",
+            neutral={"amount": 0.0},
+            needs=frozenset({"data"}),
+            baseline="random",
+        ),
+        Form(
             "random",
             ("amount",),
             Effect(frozenset({"modules"})),
@@ -82,24 +114,33 @@ class LayerPruning(Method):
             raise self.cannot(
                 "must find layers whose input and output shapes agree, got none in {model}", model=context.name
             )
+        return take_out(model, [blocks[place] for place in self._chosen(model, blocks, context)])
+
+    def _chosen(self, model: nn.Module, blocks: list[Block], context: Context) -> list[int]:
+        """The places of the blocks that go, in ascending order."""
+        n = len(blocks)
         if self.form == "formula":
-            goes = removed_of(self.number("alpha"), len(blocks))
-            chosen = list(range(len(blocks) - goes, len(blocks)))
-        else:
-            chosen = lowest(self._scores(model, blocks, context), removed_of(self.number("amount"), len(blocks)))
-        for place in chosen:
-            skip_module(model, blocks[place].path)
-        return model
+            return list(range(n - removed_of(self.number("alpha"), n), n))
+        goes = removed_of(self.number("amount"), n)
+        if self.form == "random":
+            return lowest(drawn(n, context.seed), goes)
+        examples = self.whole("examples")
+        if self.form == "greedy":
+            key = ("greedy_order", examples)
+            return context.once(key, lambda: GreedyOrder(model, blocks, examples)).first(goes, context)
+        if self.form == "angular_distance":
+            far = context.once((self.form, examples), lambda: distances(model, blocks, context, examples))
+            return nearest_runs(chains(blocks), far, goes)
+        return lowest(context.once((self.form, examples), lambda: self._influence(model, blocks, context)), goes)
 
     def one_by_one(self, model: nn.Module, context: Context, layers: Sequence[str]) -> Iterator[Alone]:
         """Each block taken out alone, with all the layers in it."""
-        blocks = [block.path for block in self._blocks(model, context)]
+        blocks = self._blocks(model, context)
         for block in blocks:
-            copied = structural_copy(model)
-            skip_module(copied, block)
-            yield Alone(tuple(path for path in layers if within(path, block)), copied)
+            copied = take_out(structural_copy(model), [block])
+            yield Alone(tuple(path for path in layers if within(path, block.path)), copied)
         for path in layers:
-            if not any(within(path, block) for block in blocks):
+            if not any(within(path, block.path) for block in blocks):
                 yield Alone((path,), None, False, "it lies in no layer whose input and output shapes agree")
 
     def things(self, model: nn.Module, context: Context) -> int | None:
@@ -109,21 +150,14 @@ class LayerPruning(Method):
     def _blocks(self, model: nn.Module, context: Context) -> list[Block]:
         return context.once("blocks", lambda: find_blocks(model, context.examples(2)))
 
-    def _scores(self, model: nn.Module, blocks: list[Block], context: Context) -> Tensor:
-        if self.form == "random":
-            return drawn(len(blocks), context.seed)
-        key = ("block_influence", self.whole("examples"))
-        return context.once(key, lambda: self._influence(model, blocks, context))
-
     def _influence(self, model: nn.Module, blocks: list[Block], context: Context) -> Tensor:
-        sums = dict.fromkeys((b.path for b in blocks), 0.0)
-        kinds = {b.path: b.convolutional for b in blocks}
+        sums = dict.fromkeys(blocks, 0.0)
         inputs = context.examples(self.whole("examples"))
 
-        def visit(path: str, before: Tensor, after: Tensor) -> None:
-            sums[path] += float(block_influence(before, after, per_place=not kinds[path])) * len(before)
+        def visit(block: Block, before: Tensor, after: Tensor) -> None:
+            sums[block] += float(block_influence(before, after, not block.convolutional)) * len(before)
 
         for batch, _ in batches_of((inputs, inputs), 256):
             context.channel.check()
-            around(model, list(sums), batch, visit)
-        return torch.tensor([sums[b.path] / count_of(inputs) for b in blocks], dtype=torch.float64)
+            around(model, blocks, batch, visit)
+        return torch.tensor([sums[block] / count_of(inputs) for block in blocks], dtype=torch.float64)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engine.coefficient import Coefficient, fraction
+from engine.coefficient import Coefficient, count, fraction
 from engine.edit.calibration import damped, input_moments, map_by_inputs
+from engine.edit.gradual import Gradual
 from engine.edit.scores import drawn, magnitude_masks
 from engine.edit.sparse import adaptive_scores, compensated, n_of_m_mask, row_mask
 from engine.edit.surgery import map_weights, replace_parameters, weights
+from engine.edit.training import BATCH_SIZE, LEARNING_RATE, STEPS, Schedule, adamw, task_loss, train
 from engine.form import Effect, Form
 from engine.method import Context, Method
 
@@ -24,6 +26,7 @@ RIDGE = Coefficient(
     "ridge", "real", 0.1, "What is added to what inputs have in common, so that it can be inverted.", 1e-8, 10.0,
     scale="log",
 )  # fmt: skip
+EVERY = count("every", 10, "After how many steps of the training more weights become zero.", 1, 1000)
 ZEROS = Effect(frozenset({"values"}), makes_zeros=True, monotone={"amount": ("nonzero", -1)})
 
 
@@ -40,28 +43,34 @@ class WeightPruning(Method):
                         input that meets the weight, over the examples
     inverse_hessian     round(amount · n) weights of each layer, by w² / [A^(-1)]_jj with A = E[x·x^T] + λ·1 and
                         λ = ridge · mean(diag(A)), become zero; those to their right make up for them
+    gradual             the round(amount · n) smallest of all n weights, little by little while the others are trained:
+                        after step t those of the share amount · (1 − (1 − t / T)³); the last tenth makes no zeros
     random              round(amount · n) weights of each layer, drawn by the seed, become zero: the baseline
 
-    alpha      0 to 1
-    amount     share of the weights, 0 up to below 1
-    n          1 to 64; from m on every weight stays
-    m          1 to 64
-    examples   training examples, drawn by the seed, 1 to 100,000
-    ridge      1e-8 to 10, without a unit
+    alpha           0 to 1
+    amount          share of the weights, 0 up to below 1
+    n               1 to 64; from m on every weight stays
+    m               1 to 64
+    examples        training examples, drawn by the seed, 1 to 100,000
+    ridge           1e-8 to 10, without a unit
+    steps           of AdamW on the task's loss, 0 to 10,000; at 0 or 1 all go at the start
+    learning_rate   the largest step of AdamW, 1e-6 to 1
+    batch_size      training examples a step, 1 to 65,536
+    every           steps after which more weights go, 1 to 1,000
 
     Acts on each weight tensor of two or more dimensions, of any shape; biases and norms stay. By rank, so the counts
     are exact: among equal sizes the earlier weight goes first. Where all weights are ranked together, a hundredth of
     each layer's stays. What wanda and inverse_hessian do not know the inputs of, such as an embedding, goes by size.
-    Raises nothing: any such tensor can be pruned.
+    Any such tensor can be pruned. Raises BrokenVariant where the weights become infinite in training, Cancelled.
     Source: the project's source document, formula 2; magnitude: Han et al., arXiv 1506.02626; adaptive: Lee et al.,
     arXiv 2010.07611; n of m: Mishra et al., arXiv 2104.08378; Wanda: Sun et al., arXiv 2306.11695; inverse Hessian:
-    Frantar and Alistarh, SparseGPT, arXiv 2301.00774.
+    Frantar and Alistarh, SparseGPT, arXiv 2301.00774; gradual: Zhu and Gupta, arXiv 1710.01878.
     """
 
     name = "weight_pruning"
     title = "Weight pruning"
     family = "compression"
-    coefficients = (ALPHA, AMOUNT, N, M, EXAMPLES, RIDGE)
+    coefficients = (ALPHA, AMOUNT, N, M, EXAMPLES, RIDGE, STEPS, LEARNING_RATE, BATCH_SIZE, EVERY)
     forms = (
         Form(
             "formula",
@@ -133,6 +142,15 @@ class WeightPruning(Method):
             baseline="random",
         ),
         Form(
+            "gradual",
+            ("amount", "steps", "learning_rate", "batch_size", "every"),
+            ZEROS,
+            r"s_t = s \, \big( 1 - (1 - t / T)^3 \big)",
+            "The smallest weights of the whole model go little by little, and the others are trained meanwhile.",
+            "Zhu and Gupta 2017, arXiv 1710.01878",
+            needs=frozenset({"data", "training"}),
+        ),
+        Form(
             "random",
             ("amount",),
             ZEROS,
@@ -148,6 +166,8 @@ class WeightPruning(Method):
         """The model with weights at zero."""
         if self.form == "formula":
             return map_weights(model, lambda w: prune_by_formula(w, self.number("alpha")))
+        if self.form == "gradual":
+            return self._gradually(model, context)
         known = self._by_inputs(model, context) if "examples" in self.values else set()
         found = [parameter for name, parameter in weights(model) if name not in known]
         # where(), not a product: a weight that is negative stays exactly what it was, and no zero gets a sign
@@ -156,6 +176,13 @@ class WeightPruning(Method):
         kept = {p: torch.where(mask, p.detach(), zero.to(p)) for p, mask in zip(found, masks, strict=True)}
         replace_parameters(model, dict(kept))
         return model
+
+    def _gradually(self, model: nn.Module, context: Context) -> nn.Module:
+        """The model trained, with ever more of its weights at zero."""
+        steps, size, rate = self.whole("steps"), self.whole("batch_size"), self.number("learning_rate")
+        masks = Gradual(self.number("amount"), steps, self.whole("every"))
+        schedule = Schedule(steps, size, keep_zeros=True, masks=masks)
+        return train(model, context, task_loss(context), lambda trained: adamw(trained, rate, steps), schedule)
 
     def _masks(self, found: list[nn.Parameter], context: Context) -> list[Tensor]:
         """True where a weight stays."""

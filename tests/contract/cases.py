@@ -19,12 +19,14 @@ GENTLE = {"steps": 3, "batch_size": 32, "examples": 32, "rank": 0.25}
 # (method, form, model) that must be refused, and why. A refusal that is not here fails the suite, and so does one
 # that is here and no longer comes.
 REFUSALS = {
-    ("layer_pruning", "formula", "conv"): "a plain chain: no layer gives the shape that it got",
-    ("layer_pruning", "block_influence", "conv"): "the same",
-    ("layer_pruning", "random", "conv"): "the same",
-    ("layer_pruning", "random", "tied"): "the same",
-    ("layer_pruning", "formula", "tied"): "its only block is written out in forward(), so it is no module",
-    ("layer_pruning", "block_influence", "tied"): "the same",
+    **{
+        ("layer_pruning", form, model): why
+        for form in ("formula", "block_influence", "angular_distance", "greedy", "random")
+        for model, why in (
+            ("conv", "a plain chain: no layer gives the shape that it got"),
+            ("tied", "its only block is written out in forward(), so it is no module"),
+        )
+    },
     ("knowledge_distillation", "softened", "regression"): "there are no class scores to soften",
     **{
         ("repair", "statistics", model): "there is no batch normalisation"

@@ -16,7 +16,7 @@ from tests.tiny import tiny
 CHOOSING = {
     "weight_pruning": ["magnitude_global", "magnitude_layer"],
     "node_pruning": ["formula", "group_norm"],
-    "layer_pruning": ["formula", "block_influence"],
+    "layer_pruning": ["formula", "block_influence", "angular_distance", "greedy"],
     "structure_optimization": ["low_rank"],
 }
 FORMS = [(name, form) for name, forms in CHOOSING.items() for form in forms]
@@ -96,7 +96,8 @@ def test_blocks_by_number(form: str, amount: float, gone: int) -> None:
 def test_what_else_was_asked_for_is_asked_for_still() -> None:
     step = Recipe.of([["node_pruning", {"form": "formula", "alpha": 0.6, "protect": ["stem"]}]]).steps[0].at_random()
     assert step is not None
-    assert (step.form, dict(step.values)) == ("random", {"amount": 0.6, "protect": ("stem",), "round_to": 1})
+    rest = {"of": "nodes", "scope": "layer", "cap": 1.0, "round_to": 1}
+    assert (step.form, dict(step.values)) == ("random", {"amount": 0.6, "protect": ("stem",), **rest})
 
 
 def test_after_a_step_that_made_zeros_as_many_go() -> None:

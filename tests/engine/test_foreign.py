@@ -20,8 +20,12 @@ REFUSED = {
     ("layer_pruning", "", "lstm"),
     ("layer_pruning", "", "two_towers"),
     ("node_pruning", "", "tied_functional"),
-    ("structure_optimization", "low_rank", "tied_functional"),
-    ("structure_optimization", "random", "tied_functional"),
+    *(
+        ("structure_optimization", form, "tied_functional")
+        for form in ("low_rank", "energy", "budget", "whitened", "rotated", "random")
+    ),
+    ("structure_optimization", "budget", "lstm"),  # rank 1 saves less than the default asks for
+    ("structure_optimization", "budget", "two_towers"),
     ("repair", "statistics", "lstm"),
     ("repair", "statistics", "two_towers"),
     ("repair", "", "tied_functional"),

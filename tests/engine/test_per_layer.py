@@ -62,7 +62,7 @@ def test_each_parameter_stands_in_one_row(name: str) -> None:
         ("linear", [["node_pruning", {"amount": 0.5, "protect": ["0"]}]], "0", "it is protected"),
         ("residual", [["layer_pruning", {"amount": 0.5, "examples": 32}]], "stem", "lies in no layer"),
         ("conv", [["layer_pruning", {"amount": 0.5, "examples": 32}]], "0", "must find layers"),
-        ("own_attention", [["node_pruning", {"amount": 0.5}]], "layers.0.0.qkv", "heads stay whole"),
+        ("own_attention", [["node_pruning", {"amount": 0.5}]], "layers.0.0.qkv", "the model does not run"),
         ("conv", [["structure_optimization", {"rank": 0.2}]], "1", "no weights of two or more"),
         ("linear", [["structure_optimization", {"rank": 0.9}]], "2", "pay up to rank"),
         ("linear", [["weight_pruning", {"amount": 0.0}]], "0", "leaves it as it is"),

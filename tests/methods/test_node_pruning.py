@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from engine import CannotApply, Recipe
-from engine.edit.coupling import coupled_groups
+from engine.edit.coupling import find_coupling
 from engine.edit.importance import squares
 from tests.methods.nets import context_of, edited, linear, random_inputs
 from tests.tiny import Residual, settled, tiny
@@ -67,10 +67,10 @@ def test_a_dead_node_goes_first_and_the_function_stays_to_the_bit() -> None:
 
 
 def test_the_norm_of_a_group_by_hand() -> None:
-    (group,) = coupled_groups(perceptron(), X[:1])
+    (group,) = find_coupling(perceptron(), X[:1]).groups
     wanted = [(1 + 4 + 4 + 1) ** 0.5, 0.0, (9 + 16 + 144) ** 0.5, (1 + 1 + 1) ** 0.5]
     assert group.root == "0"
-    assert group.gathered(squares()).sqrt().tolist() == pytest.approx(wanted)
+    assert group.gathered(perceptron(), squares()).sqrt().tolist() == pytest.approx(wanted)
 
 
 def test_nodes_go_in_the_order_of_their_norm() -> None:
@@ -82,7 +82,9 @@ def test_nodes_go_in_the_order_of_their_norm() -> None:
 def test_the_norm_in_a_residual_net_runs_over_all_that_the_skip_couples() -> None:
     net = settled(Residual, random_inputs(8, 1, 6, 6))
     groups = {
-        g.root: g.gathered(squares()).sqrt() for g in coupled_groups(net, random_inputs(1, 1, 6, 6)) if g.nodes == 8
+        g.root: g.gathered(net, squares()).sqrt()
+        for g in find_coupling(net, random_inputs(1, 1, 6, 6)).groups
+        if g.nodes == 8
     }
     stream = net.stem.weight.detach().square().flatten(1).sum(1) + net.head.weight.detach().square().sum(0)
     for block in net.blocks:
@@ -151,15 +153,16 @@ def test_a_layer_that_is_not_there_cannot_be_protected() -> None:
 
 
 @pytest.mark.parametrize("form", ["formula", "group_norm"])
-def test_attention_heads_outputs_and_tied_weights_are_left_alone(form: str) -> None:
+def test_heads_go_and_outputs_tied_weights_and_fixed_views_stay(form: str) -> None:
     name = "alpha" if form == "formula" else "amount"
     recipe = Recipe.of([["node_pruning", {"form": form, name: 0.5}]])
     attention, tied, own = (recipe.apply(tiny(m), device="cpu") for m in ("attention", "tied", "own_attention"))
-    assert [layer.self_attn.embed_dim for layer in attention.encoder.layers] == [8, 8]
+    assert [layer.self_attn.num_heads for layer in attention.encoder.layers] == [1, 1]
+    assert [layer.self_attn.out.weight.shape for layer in attention.encoder.layers] == [(8, 4), (8, 4)]
     assert [layer.linear1.out_features for layer in attention.encoder.layers] == [8, 8]
     assert tied.embed.weight.shape == (11, 8)
     assert tied.up.out_features == 8
-    assert [layer[0].qkv.out_features for layer in own.layers] == [24, 24]
+    assert [layer[0].qkv.out_features for layer in own.layers] == [24, 24]  # viewed as (3, heads, width // heads)
     assert own.head[0].out_features == 8
 
 
@@ -188,10 +191,10 @@ def test_the_two_halves_of_a_gated_unit_are_one_node_each(form: str, share: floa
 
 def test_the_norm_of_a_gated_units_node_has_both_halves() -> None:
     net = Gated()
-    (group,) = coupled_groups(net, random_inputs(1, 6))
+    (group,) = find_coupling(net, random_inputs(1, 6)).groups
     rows = net.both.weight.detach().square().sum(1)
     wanted = (rows[:8] + rows[8:] + net.head.weight.detach().square().sum(0)).sqrt()
-    torch.testing.assert_close(group.gathered(squares()).sqrt().float(), wanted)
+    torch.testing.assert_close(group.gathered(net, squares()).sqrt().float(), wanted)
 
 
 @pytest.mark.parametrize("wrapped", [weight_norm, spectral_norm])

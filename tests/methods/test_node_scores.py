@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from engine import Context, Recipe
-from engine.edit.coupling import CoupledGroup, coupled_groups
+from engine.edit.coupling import find_coupling
+from engine.edit.groups import Score
 from engine.edit.importance import RIDGE, activations, gradients, reconstruction
-from engine.edit.scores import rounded_removal
 from tests.methods.nets import explored, random_inputs
 from tests.tiny import tiny
 
@@ -34,9 +34,9 @@ def context(net: nn.Sequential, inputs: Tensor) -> Context:
     return Context.of(explored(net, inputs, torch.arange(N) % 3), torch.device("cpu"))
 
 
-def group_of(net: nn.Module, inputs: Tensor) -> CoupledGroup:
-    (group,) = coupled_groups(net, inputs[:1])
-    return group
+def gathered(net: nn.Module, inputs: Tensor, score: Score) -> Tensor:
+    (group,) = find_coupling(net, inputs[:1]).groups
+    return group.gathered(net, score)
 
 
 def hidden(net: nn.Sequential, inputs: Tensor) -> Tensor:
@@ -44,12 +44,12 @@ def hidden(net: nn.Sequential, inputs: Tensor) -> Tensor:
 
 
 def test_activation_is_the_mean_square_of_what_is_read(net: nn.Sequential, inputs: Tensor, context: Context) -> None:
-    found = group_of(net, inputs).gathered(activations(net, context, N))
+    found = gathered(net, inputs, activations(net, context, N))
     torch.testing.assert_close(found.float(), hidden(net, inputs).square().mean(0))
 
 
 def test_taylor_is_the_slope_of_the_loss_along_the_node(net: nn.Sequential, inputs: Tensor, context: Context) -> None:
-    found = group_of(net, inputs).gathered(gradients(net, context, N, squared=False))
+    found = gathered(net, inputs, gradients(net, context, N, squared=False))
     gate = torch.ones(7, requires_grad=True)
     loss = torch.zeros(())
     order = torch.randperm(N, generator=torch.Generator().manual_seed(0))
@@ -62,18 +62,18 @@ def test_taylor_is_the_slope_of_the_loss_along_the_node(net: nn.Sequential, inpu
 def test_fisher_is_never_negative_and_grows_with_the_weights_that_matter(
     net: nn.Sequential, inputs: Tensor, context: Context
 ) -> None:
-    found = group_of(net, inputs).gathered(gradients(net, context, N, squared=True))
+    found = gathered(net, inputs, gradients(net, context, N, squared=True))
     assert (found >= 0).all()
     net[2].weight.data[:, 4] = 0  # nothing reads it: nothing is lost
     net[0].weight.data[4] = 0
     context = Context.of(explored(net, inputs, torch.arange(N) % 3), torch.device("cpu"))
-    assert group_of(net, inputs).gathered(gradients(net, context, N, squared=True))[4] == 0
+    assert gathered(net, inputs, gradients(net, context, N, squared=True))[4] == 0
 
 
 def test_reconstruction_is_what_least_squares_cannot_make_up_for(
     net: nn.Sequential, inputs: Tensor, context: Context
 ) -> None:
-    found = group_of(net, inputs).gathered(reconstruction(net, context, N))
+    found = gathered(net, inputs, reconstruction(net, context, N))
     x = hidden(net, inputs).double()
     least = (RIDGE * x.square().sum(0).mean()).sqrt()
     design = torch.cat([x, least * torch.eye(7, dtype=x.dtype)])
@@ -82,13 +82,6 @@ def test_reconstruction_is_what_least_squares_cannot_make_up_for(
         others = [i for i in range(7) if i != node]
         fitted = design[:, others] @ torch.linalg.lstsq(design[:, others], wanted).solution
         torch.testing.assert_close(found[node], (wanted - fitted).square().sum() / N, rtol=1e-5, atol=1e-9)
-
-
-@pytest.mark.parametrize(("amount", "n", "multiple", "stays"), [
-    (0.5, 100, 8, 56), (0.5, 96, 8, 48), (0.99, 100, 16, 16), (0.5, 6, 8, 6), (0.0, 10, 4, 10), (0.3, 10, 1, 7),
-])  # fmt: skip
-def test_what_stays_is_a_multiple(amount: float, n: int, multiple: int, stays: int) -> None:
-    assert n - rounded_removal(amount, n, multiple) == stays
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import CannotApply, Recipe
+from engine.edit.ranks import rank_of
 from engine.edit.surgery import weights
-from engine.methods.structure_optimization import rank_of
 from tests.methods.nets import edited, linear, random_inputs
 from tests.states import contents, shapes
 from tests.tiny import tiny
@@ -45,8 +45,7 @@ def test_the_formula_is_the_best_of_its_rank_and_no_smaller(model: str, share: f
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.0, 1), (0.1, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
 def test_the_rank_is_a_share_of_the_smaller_side_and_at_least_one(share: float, wanted: int) -> None:
-    assert rank_of(share, torch.zeros(8, 20)) == rank_of(share, torch.zeros(20, 8)) == wanted
-    assert rank_of(share, torch.zeros(8, 5, 2, 2)) == wanted
+    assert rank_of(share, (8, 20)) == rank_of(share, (20, 8)) == wanted
 
 
 LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {

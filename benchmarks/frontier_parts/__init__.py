@@ -1,0 +1,1 @@
+"""The tables of benchmarks/frontier.py, one file each, and what they share."""
