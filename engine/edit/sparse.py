@@ -57,7 +57,7 @@ def compensated(weight: Tensor, moment: Tensor, amount: float) -> Tensor:
 
     Source: Frantar and Alistarh, SparseGPT, arXiv 2301.00774; Hassibi and Stork, Optimal brain surgeon, NIPS 1992.
     """
-    w = weight.double().clone()
+    w = weight.double().clone(memory_format=torch.contiguous_format)  # it may be another one's transpose
     dead = w == 0
     root: Tensor = torch.linalg.cholesky(torch.linalg.inv(moment.double()), upper=True)
     for start in range(0, w.shape[1], BLOCK):

@@ -117,6 +117,13 @@ def test_zeros_that_were_there_stay() -> None:
     assert (compensated(weight, x.T @ x, 0.2)[weight == 0] == 0).all()
 
 
+def test_a_weight_that_is_stored_the_other_way_round_gives_the_same() -> None:
+    weight, x = random_inputs(10, 30), random_inputs(90, 30, seed=4).double()
+    turned = weight.T.contiguous().T
+    assert not turned.is_contiguous()
+    assert torch.equal(compensated(turned, x.T @ x, 0.4), compensated(weight, x.T @ x, 0.4))
+
+
 def test_what_layers_are_given_is_added_up_over_batches() -> None:
     net = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
     inputs = random_inputs(600, 5)
