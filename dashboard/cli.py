@@ -14,6 +14,7 @@ from pathlib import Path
 from dashboard import models
 from dashboard.arguments import BAD_INPUT, parser
 from dashboard.bounds import BROKEN_BOUND, Bounds, checked
+from dashboard.interrupts import Interrupts
 from dashboard.printing import layers_table, line, rows, table, there
 from engine import (
     InvalidInput,
@@ -143,7 +144,9 @@ def _measure(options: argparse.Namespace) -> int:
         elif options.variant is not None:
             measured = measurer.measure_model(read_variant(Path(options.variant), measurer.workload.model()))
         else:
-            measured = measurer.measure(recipe)
+            measurer.channel = pressed = Interrupts()
+            with pressed.listening():
+                measured = measurer.measure(recipe)
     print(json.dumps(measured.to_dict()) if options.json else table(measured))
     return 0
 

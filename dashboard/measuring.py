@@ -194,6 +194,8 @@ def plan(view: View, wishes: Wishes) -> Plan:
         # a curve without trainings of its own waits, too: its first point would do the one that all of them share
         agreed = _agreed(view, wishes, seconds) if wishes.curve and wishes.curve.trainings else []
         return Plan([*jobs, *agreed], ask_point=seconds, ask_curve=_asked(view, wishes, seconds))
+    if "ended" in queue.outcome(wishes.here).result:  # all else about it would train to the end
+        return Plan([*jobs, wishes.here])
     jobs += [job for job in (wishes.here, wishes.line, wishes.weights, wishes.closer) if job is not None]
     if wishes.line is not None and wishes.price is None:  # written in a fraction of the time that any figure takes
         jobs.remove(wishes.line)

@@ -84,8 +84,10 @@ def _scored(score: Estimate) -> str:
 
 def table(measured: Measured) -> str:
     """All figures of a point, original beside variant."""
+    elsewhere = measured.content and measured.ended is None
+    ended = "" if measured.ended is None else "  (its training ended after step {} of {})".format(*measured.ended)
     rows = [
-        f"{measured.model}  {'a variant made elsewhere' if measured.content else measured.recipe}",
+        f"{measured.model}  {'a variant made elsewhere' if elsewhere else measured.recipe}{ended}",
         f"{'':20}{'original':>16}{'variant':>16}  95 % interval of the variant",
     ]
     for name, changed in measured.variant.figures.items():

@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.02
 
 @dataclass
 class FolderChannel(Channel):
-    """Partial figures and a wish to stop as two small files.
+    """Partial figures, a wish to stop and one to end with what there is, as small files.
 
     It pickles, it survives the death of either side, and it needs nothing of the executor in between: an event of
     multiprocessing cannot be submitted to a pool.
@@ -29,6 +29,7 @@ class FolderChannel(Channel):
     _reported: float = field(default=0.0, repr=False)
     _looked: float = field(default=0.0, repr=False)
     _stop: bool = field(default=False, repr=False)
+    _enough: bool = field(default=False, repr=False)
 
     def report(self, partial: Mapping[str, object]) -> None:
         """Send partial figures; more than ten a second are thinned."""
@@ -42,11 +43,20 @@ class FolderChannel(Channel):
 
     def cancelled(self) -> bool:
         """Whether somebody asked to stop; looked up fifty times a second at most."""
-        now = time.monotonic()
-        if not self._stop and now - self._looked >= LOOK_EVERY_S:
-            self._looked = now
-            self._stop = self.path.with_suffix(".stop").exists()
+        self._look()
         return self._stop
+
+    def enough(self) -> bool:
+        """Whether somebody wants what there is so far; looked up as often."""
+        self._look()
+        return self._enough
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= LOOK_EVERY_S:
+            self._looked = now
+            self._stop = self._stop or self.path.with_suffix(".stop").exists()
+            self._enough = self._enough or self.path.with_suffix(".enough").exists()
 
     def partial(self) -> dict[str, object]:
         """The figures that were sent last, on the other side."""
@@ -59,7 +69,11 @@ class FolderChannel(Channel):
         """Ask the other side to stop."""
         self.path.with_suffix(".stop").touch()
 
+    def finish(self) -> None:
+        """Ask the other side to end a training with what there is so far."""
+        self.path.with_suffix(".enough").touch()
+
     def clear(self) -> None:
         """Remove what the line left in the folder."""
-        for ending in (".new", ".partial", ".stop"):
+        for ending in (".new", ".partial", ".stop", ".enough"):
             self.path.with_suffix(ending).unlink(missing_ok=True)

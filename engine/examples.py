@@ -47,6 +47,11 @@ def take(inputs: Inputs, chosen: Tensor | slice) -> Inputs:
     return each(inputs, lambda tensor: tensor[chosen].clone() if isinstance(chosen, slice) else tensor[chosen])
 
 
+def repeated(inputs: Inputs, batch: int) -> Inputs:
+    """The first `batch` inputs, from the start again where there are fewer: (batch, ...)."""
+    return take(inputs, torch.arange(batch) % count(inputs))
+
+
 def device_of(inputs: Inputs) -> torch.device:
     """Where they lie."""
     return next(iter(named(inputs).values())).device

@@ -125,6 +125,12 @@ class Runner:
             running = self._running
         return running[1].partial() if running is not None and running[0] == job else {}
 
+    def finish(self, job: Job) -> None:
+        """Ask a job that runs to end its training with what it has: its outcome is kept here, and in no store."""
+        with self._changed:
+            if self._running is not None and self._running[0] == job:
+                self._running[1].finish()
+
     def forget(self, jobs: Sequence[Job]) -> None:
         """Forget what became of these jobs, so that they are tried again."""
         with self._changed:

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from engine.errors import CannotApply, InvalidInput, first_line
-from engine.examples import Inputs, call, main_tensor, take
+from engine.examples import Inputs, call, main_tensor, repeated, take
 from engine.keys import elsewhere_key
-from engine.measurement import Measurer, repeated
+from engine.measurement import Measurer
 from engine.metrics import kit_script, rounds
 from engine.metrics.latency import PairTimes, plan_of
 from engine.metrics.machine import floor_of

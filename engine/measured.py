@@ -18,7 +18,9 @@ class Measured:
     ratio      variant / original latency by batch size
     score      which figure is the task's score: "accuracy" or what the task calls it
     chance     what the best constant guess scores
-    content    a hash of the variant where it was made elsewhere, by no recipe
+    content    a hash of the variant where it was made elsewhere, by no recipe, or its training was ended
+    ended      after which step of how many somebody ended the first training that was: then the figures are those
+               of that model, and not the recipe's
     speeds     by batch size: verdict, ratio with its 99 % interval, throughput, how it was timed
     uncounted  of each side, the operators that are not in its multiply-adds, and how often they ran
     elsewhere  the same pair timed on other machines, by a kit
@@ -38,6 +40,7 @@ class Measured:
     uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     elsewhere: Sequence[Mapping[str, object]] = ()
     speeds: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
+    ended: tuple[int, int] | None = None
 
     def to_dict(self) -> dict[str, object]:
         """As plain data: `measure --json` prints it."""
@@ -55,6 +58,7 @@ class Measured:
             **self._speed(),
             "elsewhere": [dict(found) for found in self.elsewhere],
             **({"content": self.content} if self.content else {}),
+            **({"ended": {"step": self.ended[0], "steps": self.ended[1]}} if self.ended else {}),
         }
 
     def _speed(self) -> dict[str, object]:

@@ -11,12 +11,13 @@ from typing import TypedDict, Unpack, cast
 import torch
 from torch import nn
 
-from engine.errors import CannotApply, InvalidInput, unknown
-from engine.examples import Inputs, count, placed, take
+from engine.edit.training import ended_at
+from engine.errors import CannotApply, InvalidInput, SecateurError, unknown
+from engine.examples import placed, repeated
 from engine.fingerprint import content_of
 from engine.keys import Keys, elsewhere_key
 from engine.measured import Measured, Variant
-from engine.method import Channel, Context
+from engine.method import Channel, Context, Relay
 from engine.metrics.precision import BASELINES, baseline, in_dtype
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.recipe import Recipe, RecipeLike, check_classes, check_runs, run_or_name
@@ -46,6 +47,10 @@ class Options(TypedDict, total=False):
     channel: Channel | None
 
 
+class _Ended(SecateurError):
+    """Somebody ended a training: the model is no recipe's."""
+
+
 class NotStored(Exception):
     """A record would have to be measured."""
 
@@ -65,6 +70,7 @@ class Measurer:
         self.store: Store = open_store(store) if isinstance(store, str) else store or MemoryStore()
         self.fresh = bool(options.get("fresh"))
         self.channel = options.get("channel") or Channel()
+        self._may_end = False  # a training, before its last step: what looks at weights or layers wants all of it
         self._own: set[str] = set()  # what this object measured itself is fresh enough for it
 
     @cached_property
@@ -72,20 +78,33 @@ class Measurer:
         """What recipes are applied in."""
         base = Context.of(self.workload, pick_device(self.protocol.device), self.protocol.seed)
         check_classes(self.workload, base)
-        return replace(base, channel=_Follow(self))
+        return replace(base, channel=Relay(lambda: self.channel, lambda: self._may_end))
 
     def measure(self, recipe: RecipeLike) -> Measured:
-        """Every figure, from the store or measured and put there. Raises CannotApply, BrokenVariant, Cancelled."""
+        """Every figure, from the store or measured and put there. Raises CannotApply, BrokenVariant, Cancelled.
+
+        Where the channel has enough of a training, the model as it is then is measured; it is stored as a model of
+        its own, and not as the recipe's.
+        """
         recipe = Recipe.of(recipe)
         built: list[nn.Module] = []
 
         def variant() -> nn.Module:
             if not built:
                 built.append(recipe.apply_in(self.context))
+                if ended_at(built[0]) is not None:
+                    raise _Ended("the training was ended")
             return built[0]
 
         with torch_threads(self.protocol.threads):
-            return self._gather(recipe, variant, self.keep)
+            self._may_end = True
+            try:
+                return self._gather(recipe, variant, self.keep)
+            except _Ended:
+                point = self._gather(Variant(content_of(built[0])), lambda: built[0], self.keep)
+                return replace(point, recipe=recipe, ended=ended_at(built[0]))
+            finally:
+                self._may_end = False
 
     def measure_baseline(self, name: str) -> Measured:
         """Every figure of the original in other numbers, "bfloat16" or "int8", beside the original.
@@ -201,19 +220,6 @@ class Measurer:
         return {**time_record(*pair, inputs, self.protocol, self.channel, memo), "measured_on": str(recipe)}
 
 
-class _Follow(Channel):
-    """The channel that the measurer has now: it may change from point to point."""
-
-    def __init__(self, measurer: Measurer) -> None:
-        self._measurer = measurer
-
-    def report(self, partial: object) -> None:
-        self._measurer.channel.report(partial)  # type: ignore[arg-type]
-
-    def cancelled(self) -> bool:
-        return self._measurer.channel.cancelled()
-
-
 def measure(
     workload: Workload, recipe: RecipeLike = None, model: nn.Module | None = None, **options: Unpack[Options]
 ) -> Measured:
@@ -232,11 +238,6 @@ def measure(
     if len(Recipe.of(recipe)):
         raise InvalidInput("measure must be given a recipe or a model, got both: apply the recipe to the model first")
     return measurer.measure_model(model)
-
-
-def repeated(inputs: Inputs, batch: int) -> Inputs:
-    """The first `batch` inputs, from the start again where there are fewer: (batch, ...)."""
-    return take(inputs, torch.arange(batch) % count(inputs))
 
 
 def _refuse() -> nn.Module:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Channel:
-    """The line back to whoever asked: partial figures out, a wish to stop in. This one is silent."""
+    """The line back to whoever asked: partial figures out, wishes to stop in. This one is silent."""
 
     def report(self, partial: Mapping[str, object]) -> None:
         """Send partial figures."""
@@ -31,10 +31,37 @@ class Channel:
         """Whether somebody asked to stop."""
         return False
 
+    def enough(self) -> bool:
+        """Whether somebody wants what there is so far: a training ends with it."""
+        return False
+
     def check(self) -> None:
         """Raise Cancelled where somebody asked to stop."""
         if self.cancelled():
             raise Cancelled("the job was cancelled")
+
+
+@dataclass(frozen=True)
+class Relay(Channel):
+    """The channel that somebody has now, which may change from job to job.
+
+    may_end    whether a training may be ended before its last step just now
+    """
+
+    now: Callable[[], Channel]
+    may_end: Callable[[], bool]
+
+    def report(self, partial: Mapping[str, object]) -> None:
+        """Send partial figures."""
+        self.now().report(partial)
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self.now().cancelled()
+
+    def enough(self) -> bool:
+        """Whether somebody wants what there is so far, and may have it."""
+        return self.may_end() and self.now().enough()
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import nn
 
 from engine.edit.surgery import replace_module, structural_copy
 from engine.errors import BrokenVariant, CannotApply, InvalidInput
-from engine.examples import Split, count, placed, take
-from engine.measurement import Measurer, repeated
+from engine.examples import Split, count, placed, repeated, take
+from engine.measurement import Measurer
 from engine.method import Alone, Context, Method
 from engine.metrics.accuracy import evaluate
 from engine.metrics.answers import Answers

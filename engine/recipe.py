@@ -13,8 +13,10 @@ from torch import nn
 
 from engine.catalogue import method_named
 from engine.edit.surgery import structural_copy
+from engine.edit.training import ended_at
 from engine.errors import BrokenVariant, CannotApply, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
 from engine.examples import main_tensor, placed, run, take
+from engine.memo import Memo
 from engine.method import Context, Method
 from engine.metrics.record import pick_device
 from engine.workload import Workload
@@ -103,7 +105,10 @@ class Recipe:
         return self.apply_in(context).to(asked or "cpu")
 
     def apply_in(self, context: Context) -> nn.Module:
-        """The variant on the context's device, built from the context's original."""
+        """The variant on the context's device, built from the context's original.
+
+        Where the channel had enough of a training, `ended_at` of the variant says so.
+        """
         start = max(i for i in range(len(self.steps) + 1) if i == 0 or self._stage(i, context) in context.memo)
         model = context.memo.once(self._stage(start, context), lambda: context.original)
         model = structural_copy(model)
@@ -112,7 +117,9 @@ class Recipe:
             step, here = self.steps[index], self.context_of(index, context)
             if not step.neutral:
                 model = _edited(index, step, model, here)
-            if "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
+            if ended_at(model) is not None:  # no recipe's result: nothing that hangs on it may be kept
+                context = replace(context, memo=Memo())
+            elif "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
                 context.memo.once(self._stage(index + 1, context), partial(structural_copy, model))
         check_runs(model, context)
         return model.eval()

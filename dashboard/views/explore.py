@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import cache, measuring, state
 from dashboard.measuring import Plan, Wishes
 from dashboard.view import View
-from dashboard.views import closer, figures, lines, recipe, speed, tradeoff, weights
+from dashboard.views import closer, figures, lines, recipe, speed, tradeoff, training, weights
 from dashboard.words import duration, plain, sentence, t, title
 from engine import Outcome
 
@@ -75,17 +75,21 @@ def _results(was_busy: float, shown: str) -> None:
     task = cache.workload(view.model).task
     figures.show_original(outcomes[wishes.original.key], task)
     figures.show(wishes, outcomes, task, waits=plan.ask_point is not None)
+    here = outcomes[wishes.here.key]
+    training.show(wishes.here, here, task)
     _questions(view, wishes, plan)
     failed = [job for job in [wishes.original, wishes.here, *wishes.points] if outcomes[job.key].status == "failed"]
     if any(outcomes[job.key].refused_by is None for job in failed):  # a worker that died spoils nothing for good
         st.button(t("Try again"), key="try-again", on_click=lambda: queue.forget(failed))
     with st.container(border=True, key="tradeoff"):
         tradeoff.show(view, wishes, outcomes)
-    _progress(wishes, plan, outcomes)
-    speed.show(outcomes[wishes.here.key])
-    closer.show(view, wishes, outcomes[wishes.here.key])
-    lines.show(wishes, plan.ask_point is not None)
-    weights.show(view, wishes, plan.ask_point is not None)
+    if not training.ended(here):
+        _progress(wishes, plan, outcomes)
+    speed.show(here)
+    closer.show(view, wishes, here)
+    waits = plan.ask_point is not None or training.ended(here)  # for a model that nobody has
+    lines.show(wishes, waits)
+    weights.show(view, wishes, waits)
     if _busy(plan) != was_busy:
         st.rerun()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -43,12 +43,14 @@ class Block:
     path      in the model
     answer    what of its arguments is handed on in its place
     follows   the path of the block whose output it is given, "" where it is given something else
+    copies    whether a copy must be handed on, since the model writes into the layer's answer
     """
 
     path: str
     convolutional: bool = field(compare=False, default=False)
     answer: Answer = field(compare=False, default=0)
     follows: str = field(compare=False, default="")
+    copies: bool = field(compare=False, default=False)
 
 
 @torch.no_grad()
@@ -88,7 +90,7 @@ def find_blocks(model: nn.Module, example: Inputs) -> list[Block]:
     found = sorted(_collect(model, fits, seen), key=lambda module: place[module])
     names = {module: name for name, module in model.named_modules()}
     blocks = [_block(names, seen, found, module) for module in found]
-    return [block for block in blocks if _runs_without(model, block, example, wanted)]
+    return [block for block in (_tried(model, block, example, wanted) for block in blocks) if block is not None]
 
 
 def _held(tensor: Tensor) -> Held:
@@ -156,15 +158,21 @@ def _block(
     return Block(names[module], convolutional, 0 if facts.answer is None else facts.answer, before)
 
 
-def _runs_without(model: nn.Module, block: Block, example: Inputs, wanted: Tensor) -> bool:
-    copied = structural_copy(model)
-    skip_module(copied, block.path, block.answer)
-    try:
-        return main_tensor(run(copied, example)).shape == wanted.shape
-    except (torch.OutOfMemoryError, SecateurError):
-        raise
-    except Exception:  # the model's own code, which wants something of the layer that nothing else has
-        return False
+def _tried(model: nn.Module, block: Block, example: Inputs, wanted: Tensor) -> Block | None:
+    """The block, if the model runs without it: with a copy handed on where that makes another answer."""
+    answers = []
+    for copies in (True, False):
+        copied = structural_copy(model)
+        skip_module(copied, block.path, block.answer, copies)
+        try:
+            answers.append(main_tensor(run(copied, example)))
+        except (torch.OutOfMemoryError, SecateurError):
+            raise
+        except Exception:  # the model's own code, which wants something of the layer that nothing else has
+            return None
+    if answers[0].shape != wanted.shape:
+        return None
+    return replace(block, copies=not torch.equal(*answers))
 
 
 def take_out(model: nn.Module, blocks: Sequence[Block]) -> nn.Module:
@@ -173,7 +181,7 @@ def take_out(model: nn.Module, blocks: Sequence[Block]) -> nn.Module:
     blocks    in the order in which they run
     """
     for block in reversed(blocks):  # a stack is numbered anew behind the one that went
-        skip_module(model, block.path, block.answer)
+        skip_module(model, block.path, block.answer, block.copies)
     return model
 
 

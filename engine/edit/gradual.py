@@ -14,7 +14,7 @@ class Gradual:
     """Which weights stay zero from a step on: the smallest of the whole model, and those that are zero already.
 
     amount    the share of the weights that is zero in the end, 0 to 1
-    steps     of the training, whose last tenth makes no more zeros
+    steps     of the training, whose last fifth makes no more zeros
     every     so many steps more weights go
 
     Source: Zhu and Gupta, To prune, or not to prune, arXiv 1710.01878.
@@ -22,7 +22,7 @@ class Gradual:
 
     def __init__(self, amount: float, steps: int, every: int) -> None:
         self.amount, self.every = amount, every
-        self.last = steps - -(-steps // 10)
+        self.last = steps - -(-steps // 5)
 
     def share(self, step: int) -> float:
         """amount · (1 − (1 − t / T)³) after step t, T being the last one at which weights go; where that is the

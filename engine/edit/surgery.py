@@ -101,21 +101,27 @@ class Skip(nn.Module):
 
     answer    the argument that is handed on, by place or name; of a layer that gives a tuple one for each part of it,
               None for a part that nothing needs
+    copies    whether it hands on a copy: where the model writes into the layer's answer, and reads its input again.
+              Where gradients flow it always does, since what is written into may be what they need
     """
 
-    def __init__(self, answer: Answer = 0) -> None:
+    def __init__(self, answer: Answer = 0, copies: bool = False) -> None:
         super().__init__()
-        self.answer = answer
+        self.answer, self.copies = answer, copies
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The arguments, unchanged."""
         given: dict[Argument, Any] = {**dict(enumerate(args)), **kwargs}  # type: ignore[dict-item]
         if isinstance(self.answer, tuple):
-            return tuple(None if part is None else given[part] for part in self.answer)
-        return given[self.answer]
+            return tuple(None if part is None else self._handed(given[part]) for part in self.answer)
+        return self._handed(given[self.answer])
+
+    def _handed(self, value: Any) -> Any:
+        flows = isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled()
+        return value.clone() if isinstance(value, Tensor) and (flows or self.copies) else value
 
 
-def skip_module(model: nn.Module, path: str, answer: Answer = 0) -> None:
+def skip_module(model: nn.Module, path: str, answer: Answer = 0, copies: bool = False) -> None:
     """Take a layer out, so that its input becomes its output. What may be read of it from outside stays readable."""
     parent_path, _, _ = path.rpartition(".")
     holder, _, _ = parent_path.rpartition(".")
@@ -127,7 +133,7 @@ def skip_module(model: nn.Module, path: str, answer: Answer = 0) -> None:
             note_place(layer, f"{parent_path}.{name}")
         stack.layers = nn.ModuleList(layer for layer in stack.layers if layer is not gone)  # type: ignore[union-attr]
         return
-    skip = Skip(answer)
+    skip = Skip(answer, copies)
     for name, value in vars(gone).items():  # transformers asks some layers which kind of attention they are
         if isinstance(value, str) and not hasattr(skip, name):
             setattr(skip, name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,12 @@ from engine.edit.surgery import own_tensors, zero_masks
 from engine.examples import Inputs, placed, run, take
 from engine.examples import count as number_of
 from engine.method import Context
+from engine.metrics.size import ORIGIN
 
 Loss = Callable[[Any, Inputs, Any], Tensor]  # outputs, inputs, targets -> scalar
 WEIGHT_DECAY = 0.01
 REPORTS = 50  # partial figures of one training
+ENDED = f"_ended{ORIGIN}"  # a plain attribute: it goes where the model goes, and is no part of its state
 LOOKS = 20  # at validation
 JUDGED = 1000  # validation examples at most that are looked at
 
@@ -81,7 +83,8 @@ def train(
     """The model after `steps` gradient steps on the train split.
 
     The model's tensors are copied first, so the original's stay as they are; global random state, and which
-    parameters ask for gradients, are put back. Raises Cancelled where the channel says so.
+    parameters ask for gradients, are put back. Raises Cancelled where the channel says so; where it has enough, the
+    model is the best or the last so far, and `ended_at` says so.
     """
     modes = {name: module.training for name, module in model.named_modules()}
     own_tensors(model)
@@ -107,6 +110,9 @@ def _loop(model: nn.Module, context: Context, loss: Loss, optimizer: torch.optim
     every = max(1, schedule.steps // REPORTS)
     for step, chosen in enumerate(_chosen(context, schedule), start=1):
         context.channel.check()
+        if context.channel.enough():
+            note_end(model, step - 1, schedule.steps)
+            break
         inputs, targets = (placed(take(side, chosen), context.device) for side in context.train)
         value = loss(run(model, inputs), inputs, targets)
         optimizer.zero_grad()
@@ -125,6 +131,17 @@ def _loop(model: nn.Module, context: Context, loss: Loss, optimizer: torch.optim
             break
     if best is not None:
         best.put_back()
+
+
+def note_end(model: nn.Module, step: int, steps: int) -> None:
+    """Note that a training was ended after some of its steps; of several the first one counts."""
+    if ended_at(model) is None:
+        setattr(model, ENDED, (step, steps))
+
+
+def ended_at(model: nn.Module) -> tuple[int, int] | None:
+    """After which step of how many a training of this model was ended by somebody, None where none was."""
+    return cast("tuple[int, int] | None", getattr(model, ENDED, None))
 
 
 def _chosen(context: Context, schedule: Schedule) -> Iterator[Tensor]:
@@ -185,15 +202,19 @@ class Best:
         return [tensor.detach().clone() for tensor in self._tensors()]
 
 
-def adamw(model: nn.Module, learning_rate: float, steps: int) -> torch.optim.Optimizer:
-    """AdamW on all parameters, warmed up over a tenth of the steps, then lowered along a cosine."""
+def adamw(model: nn.Module, learning_rate: float, steps: int, hold: int = 0) -> torch.optim.Optimizer:
+    """AdamW on all parameters, warmed up over a tenth of the steps, then lowered along a cosine.
+
+    hold    the step until which the learning rate is not lowered
+    """
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
     warm = max(1, steps // 10)
+    top = max(warm, hold)
 
     def share(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * (step - warm) / max(1, steps - warm)))))
+        if step < top:
+            return min((step + 1) / warm, 1.0)
+        return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * (step - top) / max(1, steps - top)))))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     optimizer.register_step_post_hook(lambda *_: schedule.step())

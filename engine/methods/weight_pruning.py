@@ -44,7 +44,8 @@ class WeightPruning(Method):
     inverse_hessian     round(amount · n) weights of each layer, by w² / [A^(-1)]_jj with A = E[x·x^T] + λ·1 and
                         λ = ridge · mean(diag(A)), become zero; those to their right make up for them
     gradual             the round(amount · n) smallest of all n weights, little by little while the others are trained:
-                        after step t those of the share amount · (1 − (1 − t / T)³); the last tenth makes no zeros
+                        after step t those of the share amount · (1 − (1 − t / T)³); the last fifth makes no
+                        zeros, and there the learning rate falls
     random              round(amount · n) weights of each layer, drawn by the seed, become zero: the baseline
 
     alpha           0 to 1
@@ -182,7 +183,9 @@ class WeightPruning(Method):
         steps, size, rate = self.whole("steps"), self.whole("batch_size"), self.number("learning_rate")
         masks = Gradual(self.number("amount"), steps, self.whole("every"))
         schedule = Schedule(steps, size, keep_zeros=True, masks=masks)
-        return train(model, context, task_loss(context), lambda trained: adamw(trained, rate, steps), schedule)
+        return train(
+            model, context, task_loss(context), lambda trained: adamw(trained, rate, steps, masks.last), schedule
+        )
 
     def _masks(self, found: list[nn.Parameter], context: Context) -> list[Tensor]:
         """True where a weight stays."""

@@ -214,6 +214,15 @@ def test_a_point_out_of_the_store_does_not_pay_for_a_training(queue: FakeQueue, 
     assert plan(view, wishes).ask_point is None
 
 
+def test_after_a_training_that_was_ended_nothing_else_trains(queue: FakeQueue) -> None:
+    view = view_of([TRAIN], (0, "steps"))
+    wishes, _ = priced(queue, view, 60.0)
+    queue.tell(wishes.here, 9.0, {"ended": {"step": 3, "steps": 100}})
+    now = plan(view, wishes)
+    assert trained(now.jobs) == [wishes.here]
+    assert (now.ask_point, now.ask_curve) == (None, None)
+
+
 def test_a_stopped_curve_waits(queue: FakeQueue) -> None:
     view = view_of([PRUNE], (0, "amount"))
     wishes = wishes_of(view)

@@ -50,6 +50,18 @@ def test_a_wish_to_stop_reaches_the_other_side_and_stays(line: FolderChannel) ->
     assert far.cancelled()
 
 
+def test_enough_is_another_wish_than_to_stop(line: FolderChannel) -> None:
+    far = other_side(line)
+    assert not far.enough()
+    line.finish()
+    time.sleep(2 * channels.LOOK_EVERY_S)
+    assert far.enough()
+    far.check()
+    line.clear()
+    assert list(line.path.parent.iterdir()) == []
+    assert far.enough()
+
+
 def test_the_wish_to_stop_is_not_looked_up_at_every_step(line: FolderChannel) -> None:
     assert not line.cancelled()
     line.cancel()

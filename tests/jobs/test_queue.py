@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine import Job, Runner, jobs
+from engine import Job, Runner, channels, jobs
 from engine.jobs import Outcome
 from engine.store import MemoryStore, Payload, RecordKind
 
@@ -139,3 +139,17 @@ def test_a_store_that_cannot_be_written_does_not_end_the_queue(by_hand: ByHand, 
     assert outcome.status == "failed"
     assert "database or disk is full" in outcome.error
     assert "\n" not in outcome.error
+
+
+def test_only_the_job_that_runs_is_told_that_it_is_enough(queue_runner: Runner, by_hand: ByHand, named: Named) -> None:
+    queue_runner.want("page", [named("a"), named("b")])
+    first = by_hand.take()
+    queue_runner.finish(named("b"))
+    time.sleep(2 * channels.LOOK_EVERY_S)
+    assert not first.channel.enough()
+    queue_runner.finish(named("a"))
+    time.sleep(2 * channels.LOOK_EVERY_S)
+    assert first.channel.enough()
+    assert not first.channel.cancelled()
+    first.finish()
+    assert not by_hand.take().channel.enough()

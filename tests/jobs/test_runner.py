@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Job, Measurer, Protocol, Runner, Store, Workload, open_store
+from engine import Job, Measurer, Protocol, Recipe, Runner, Store, Workload, open_store
 from engine.jobs import Outcome
 from engine.store import DatabaseStore, Payload, RecordKind
 
@@ -178,3 +178,23 @@ def test_the_weights_of_a_layer_come_as_plain_data(runner: Runner, job: MakeJob)
     assert result["zeros"][0] == 0 < result["zeros"][1]
     assert sum(result["before"]) == sum(result["after"]) == 128 * 256
     assert result["flipped"] == 0
+
+
+def test_a_training_that_was_ended_is_measured_but_nobody_finds_it_under_its_recipe(
+    runner: Runner, store: Store, worker: Executor, job: MakeJob
+) -> None:
+    one = job("point", LONG)
+    runner.want("me", [one])
+    wait_for(lambda: "losses" in runner.partial(one))
+    runner.finish(one)
+    wait_for(lambda: runner.outcome(one).status == "done")
+    found = runner.outcome(one).result
+    assert 0 < found["ended"]["step"] < found["ended"]["steps"] == 10_000
+    assert found["recipe"] == Recipe.of(LONG).to_list()
+    assert found["variant"]["accuracy"]["value"] > 0
+    other = Runner(store, lambda: worker)
+    other.look_up([one])
+    assert other.outcome(one).status == "waiting"
+    other.close()
+    runner.forget([one])
+    assert runner.outcome(one).status == "waiting"

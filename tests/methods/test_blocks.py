@@ -143,3 +143,28 @@ def test_a_layer_that_the_model_cannot_run_without_is_left_out() -> None:
             return self.other(self.layer(x) @ self.layer.weight)
 
     assert [block.path for block in find_blocks(Reading(), X[:2])] == ["other"]
+
+
+class Writing(nn.Module):
+    """Writes into what a layer gave, and reads again what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        y = self.inner(x)
+        y *= 2
+        return self.last(x + y)
+
+
+def test_what_is_written_into_behind_a_layer_that_went_is_a_copy() -> None:
+    net, inputs = Writing().eval(), random_inputs(3, 4)
+    blocks = {block.path: block for block in find_blocks(net, inputs)}
+    assert blocks["inner"].copies
+    assert not blocks["first"].copies
+    variant = take_out(structural_copy(net), [blocks["inner"]])
+    x = net.first(inputs)
+    torch.testing.assert_close(variant(inputs), net.last(x + 2 * x))
+    variant(inputs).sum().backward()

@@ -41,7 +41,7 @@ def zeros(held: list[Tensor]) -> int:
 @pytest.mark.parametrize("amount", [0.3, 0.9])
 @pytest.mark.parametrize("model", ["linear", "residual", "tied"])
 def test_the_zeros_follow_the_cubic_at_every_step_and_then_stay_as_many(model: str, amount: float) -> None:
-    steps, last = 25, 22  # the last tenth makes none
+    steps, last = 24, 19  # the last fifth makes none
     states = seen(model, gradual(amount=amount, steps=steps, every=1))
     assert len(states) == steps + 1
     n = sum(w.numel() for w in states[0])
@@ -50,7 +50,7 @@ def test_the_zeros_follow_the_cubic_at_every_step_and_then_stay_as_many(model: s
         assert zeros(held) == round(share * n), step
 
 
-@pytest.mark.parametrize(("every", "at"), [(4, [4, 8, 12, 16, 18]), (100, [18])])
+@pytest.mark.parametrize(("every", "at"), [(4, [4, 8, 12, 16]), (7, [7, 14, 16]), (100, [16])])
 def test_weights_go_only_now_and_then_and_at_the_last_step_that_may(every: int, at: list[int]) -> None:
     states = seen("linear", gradual(amount=0.6, steps=20, every=every))
     counts = [zeros(held) for held in states]

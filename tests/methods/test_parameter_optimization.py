@@ -112,11 +112,13 @@ def test_every_pass_over_the_data_takes_each_example_once(n: int, size: int, ste
     assert all(torch.equal(a, b) for a, b in zip(drawn, batches(n, size, steps, seed=3), strict=True))
 
 
-def test_the_learning_rate_warms_up_over_a_tenth_and_falls_along_a_cosine() -> None:
-    optimizer = adamw(nn.Linear(1, 1), learning_rate=2.0, steps=40)
+@pytest.mark.parametrize(("hold", "top"), [(0, 4), (3, 4), (30, 30)])
+def test_the_learning_rate_warms_up_over_a_tenth_and_falls_along_a_cosine(hold: int, top: int) -> None:
+    optimizer = adamw(nn.Linear(1, 1), learning_rate=2.0, steps=40, hold=hold)
     rates = []
     for _ in range(40):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-    wanted = [2 * (i + 1) / 4 for i in range(4)] + [1 + math.cos(math.pi * i / 36) for i in range(36)]
+    wanted = [min(2 * (i + 1) / 4, 2) for i in range(top)]
+    wanted += [1 + math.cos(math.pi * i / (40 - top)) for i in range(40 - top)]
     assert rates == pytest.approx(wanted, rel=1e-5)
