@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import NoReturn
 
-from engine import BASELINES
+from engine import BASELINES, InvalidInput
 
 BAD_INPUT = 2
 WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
@@ -35,6 +36,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     _add_measure(commands.add_parser("measure", help="measure one recipe"))
     _add_check(commands.add_parser("check", help="measure one recipe, and fail where a bound is broken"))
     _add_layers(commands.add_parser("layers", help="every layer: what it costs, and what is lost where it is treated"))
+    _add_map(commands.add_parser("map", help="what each method can do to each layer, and if not, why"))
     _add_kit(commands.add_parser("bench-kit", help="time original and variant on another machine, with torch alone"))
     _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
     return made
@@ -79,6 +81,12 @@ def _add_layers(one: argparse.ArgumentParser) -> None:
     _add_protocol(one)
 
 
+def _add_map(one: argparse.ArgumentParser) -> None:
+    _add_model(one)
+    one.add_argument("--method", metavar="M", action="append", default=[], help="this method only; again for more")
+    one.add_argument("--json", action="store_true")
+
+
 def _add_kit(one: argparse.ArgumentParser) -> None:
     _add_measuring(one, optional=True)
     one.add_argument("--recipe", metavar="JSON|FILE", default="[]", help=RECIPE_HELP)
@@ -108,11 +116,36 @@ def _add_sweep(one: argparse.ArgumentParser) -> None:
 
 
 def _add_measuring(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    known = "a name that `secateur models` prints, or module:function"
-    parser.add_argument("model", metavar="MODEL", help=known, nargs="?" if optional else None)
-    parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
-    parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
+    _add_model(parser, optional)
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: cuda where there is one")
     parser.add_argument("--store", metavar="URL", help="where figures are kept; sqlite:// is memory only")
     parser.add_argument("--fresh", action="store_true", help="measure again what is already stored")
     parser.add_argument("--json", action="store_true")
+
+
+def _add_model(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    known = "a name that `secateur models` prints, or module:function"
+    parser.add_argument("model", metavar="MODEL", help=known, nargs="?" if optional else None)
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights of your own for it, .safetensors")
+    parser.add_argument("--data", metavar="FILE", help="test data of your own for it, .npz or .csv")
+
+
+def recipe_text(given: str) -> str:
+    """The text itself, or that of the file it names. Raises InvalidInput where there is no such file."""
+    if given.lstrip()[:1] in ("[", "{", '"', ""):
+        return given
+    try:
+        return Path(given).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            "--recipe must be a JSON list or a file that holds one, got {got!r}: {why}",
+            got=given[:80], why=getattr(error, "strerror", "") or error,
+        ) from error  # fmt: skip
+
+
+def vary(text: str) -> tuple[int, str]:
+    """The step and the coefficient that STEP.COEFFICIENT names. Raises InvalidInput."""
+    step, dot, name = text.partition(".")
+    if not (dot and name and step.isascii() and step.isdigit() and len(step) < 6):
+        raise InvalidInput("--vary must be STEP.COEFFICIENT such as 0.amount, got {got!r}", got=text[:60])
+    return int(step), name

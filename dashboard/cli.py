@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashboard import models
-from dashboard.arguments import BAD_INPUT, parser
+from dashboard.arguments import BAD_INPUT, parser, recipe_text, vary
 from dashboard.bounds import BROKEN_BOUND, Bounds, checked
 from dashboard.interrupts import Interrupts
-from dashboard.printing import layers_table, line, rows, table, there
+from dashboard.printing import layers_table, line, map_table, rows, table, there
 from engine import (
     InvalidInput,
     Measurer,
@@ -32,6 +32,7 @@ from engine import (
     read_variant,
     reference_to,
     run_sweep,
+    treatability_map,
     view_layers,
     write_kit,
 )
@@ -137,7 +138,7 @@ def _methods(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    recipe = Recipe.parse(_recipe_text(options.recipe)) if options.recipe is not None else Recipe()
+    recipe = Recipe.parse(recipe_text(options.recipe)) if options.recipe is not None else Recipe()
     with _measurer(options) as measurer:
         if options.baseline is not None:
             measured = measurer.measure_baseline(options.baseline)
@@ -152,7 +153,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    recipe = Recipe.parse(_recipe_text(options.recipe))
+    recipe = Recipe.parse(recipe_text(options.recipe))
     bounds = Bounds(options.min_accuracy, options.max_latency_ms, options.max_parameters)
     with _measurer(options) as measurer:
         measured = measurer.measure(recipe)
@@ -165,7 +166,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _layers(options: argparse.Namespace) -> int:
-    recipe = Recipe.parse(_recipe_text(options.recipe))
+    recipe = Recipe.parse(recipe_text(options.recipe))
     with _measurer(options) as measurer:
         found = view_layers(measurer, recipe, options.step, options.examples)
     print(json.dumps(found) if options.json else layers_table(found))
@@ -181,7 +182,7 @@ def _bench_kit(options: argparse.Namespace) -> int:
         print(json.dumps(found) if options.json else "\n".join(there(found)))
         return 0
     with _measurer(options) as measurer:
-        files = write_kit(measurer, Recipe.parse(_recipe_text(options.recipe)), Path(options.to))
+        files = write_kit(measurer, Recipe.parse(recipe_text(options.recipe)), Path(options.to))
     if options.json:
         print(json.dumps({"files": [str(file) for file in files]}))
     else:
@@ -192,8 +193,8 @@ def _bench_kit(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace) -> int:
     plan = Sweep(
-        Recipe.parse(_recipe_text(options.recipe)),
-        _vary(options.vary),
+        Recipe.parse(recipe_text(options.recipe)),
+        vary(options.vary),
         points=options.points,
         low=options.low,
         high=options.high,
@@ -206,12 +207,21 @@ def _sweep(options: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
+def _map(options: argparse.Namespace) -> int:
+    found = treatability_map(_workload(options), options.method).to_dict()
+    print(json.dumps(found) if options.json else map_table(found))
+    return 0
+
+
+def _workload(options: argparse.Namespace) -> Workload:
     workload = models.load(options.model)
     files = [None if name is None else Path(name) for name in (options.checkpoint, options.data)]
-    if any(files):
-        workload = Workload.from_reference(own_reference(str(workload.reference), *files))
+    return Workload.from_reference(own_reference(str(workload.reference), *files)) if any(files) else workload
+
+
+@contextmanager
+def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
+    workload = _workload(options)
     protocol = Protocol.here(options.device, options.batch, options.threads, options.dtype)
     store = open_store(options.store)
     try:
@@ -220,27 +230,7 @@ def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
         store.close()
 
 
-def _recipe_text(given: str) -> str:
-    """The text itself, or that of the file it names."""
-    if given.lstrip()[:1] in ("[", "{", '"', ""):
-        return given
-    try:
-        return Path(given).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            "--recipe must be a JSON list or a file that holds one, got {got!r}: {why}",
-            got=given[:80], why=getattr(error, "strerror", "") or error,
-        ) from error  # fmt: skip
-
-
-def _vary(text: str) -> tuple[int, str]:
-    step, dot, name = text.partition(".")
-    if not (dot and name and step.isascii() and step.isdigit() and len(step) < 6):
-        raise InvalidInput("--vary must be STEP.COEFFICIENT such as 0.amount, got {got!r}", got=text[:60])
-    return int(step), name
-
-
 COMMANDS = {
     "run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "layers": _layers,
-    "bench-kit": _bench_kit, "sweep": _sweep,
+    "map": _map, "bench-kit": _bench_kit, "sweep": _sweep,
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import string
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, cast
 from dashboard.words import signed
 from engine import Estimate, Failed, InvalidInput, Measured, Sweep
 
+LETTERS = string.ascii_lowercase
 Write = Callable[[Measured | Failed], None]
 
 
@@ -138,4 +140,28 @@ def layers_table(found: Mapping[str, object]) -> str:
     lines.append(
         f"time: share at batch {batch}; sensitivity: fall of {f['score']} on {f['examples']} validation examples"
     )
+    return "\n".join(lines)
+
+
+def map_table(found: Mapping[str, object]) -> str:
+    """All layers, one a line: for each method a tick, or the number of the reason why not, which stands below."""
+    f = cast("dict[str, Any]", found)
+    methods = [name for name, _ in f["tried"]]
+    numbers: dict[str, int] = {}
+    lines = [f"{f['model']}  tried at batch {' and '.join(map(str, f['batches']))}"]
+    lines += [f"{place} {name}" for place, name in zip(LETTERS, methods, strict=False)]
+    wide = max((len(row["layer"]) for row in f["layers"]), default=0)
+    columns = "".join(f"{place:>4}" for place, _ in zip(LETTERS, methods, strict=False))
+    lines.append(f"{'layer':{wide}} {'kind':20} {'parameters':>11}{columns}")
+    for row in f["layers"]:
+        told = [row["methods"][name] for name in methods]
+        marks = [
+            "✓" if one["treatable"] else str(numbers.setdefault(one["reason"], len(numbers) + 1)) for one in told
+        ]  # fmt: skip
+        cells = "".join(f"{mark:>4}" for mark in marks)
+        lines.append(f"{row['layer']:{wide}} {row['kind']:20} {row['parameters']:>11,}{cells}")
+    lines += [f"{number:>3} {reason}" for reason, number in numbers.items()]
+    for one in f["together"]:
+        what = "block" if one["nodes"] is None else f"{one['nodes']} nodes of {one['each']}"
+        lines.append(f"{one['method']} {one['root']}: {what}, {one['reason'] or '✓'}; {', '.join(one['layers'])}")
     return "\n".join(lines)
