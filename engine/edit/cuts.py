@@ -24,12 +24,14 @@ class Cut:
 
     scheme    how its matrix is made, see `as_matrix`
     given     what it is given, where the mean of the outputs is to stay
+    held      whether the directions were chosen for the outputs and a repair is to keep them
     """
 
     spectrum: Spectrum
     rank: int
     scheme: str = "kernel"
     given: Given | None = None
+    held: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,7 +60,9 @@ class Cut:
         """The layer in two factors."""
         inner, outer = self.spectrum.inner[: self.rank], self.spectrum.outer[:, : self.rank]
         bias = None if self.given is None else moved_bias(layer, inner, outer, self.given)
-        return factored(layer, inner, outer, self.scheme, bias)
+        made = factored(layer, inner, outer, self.scheme, bias)
+        made.held = self.held
+        return made
 
 
 class Cuts:
@@ -100,6 +104,11 @@ class Cuts:
         given = self.given[path]
         spectrum = self.context.once(key, partial(spectrum_of, self.layers[path], given, ridge, slopes))
         return Cut(spectrum, len(spectrum.energy), given=given)
+
+    def for_outputs(self, path: str, metric: str) -> Cut | None:
+        """The same, to be held where it was chosen for outputs."""
+        cut = self.all_directions(path, metric)
+        return cut and replace(cut, held=cut.given is not None)
 
     def all_axes(self, path: str) -> Cut | None:
         """A layer along the principal axes of what it is given; None where that is not known."""

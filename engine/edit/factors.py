@@ -12,7 +12,7 @@ from engine.edit.origin import hand_on
 
 PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TURNED = "Conv1D"  # of transformers: a linear layer whose weight is (inputs, outputs)
-SCHEMES = ("kernel", "separable")
+SETTINGS = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")  # which some nets read
 
 
 def matrix(weight: Tensor) -> Tensor:
@@ -79,7 +79,21 @@ def _weights(two: nn.Sequential) -> tuple[Tensor, Tensor]:
     return cast("tuple[Tensor, Tensor]", (two[0].weight, two[1].weight))
 
 
-class FactoredLinear(nn.Sequential):
+class Factored(nn.Sequential):
+    """Two layers in the place of one.
+
+    held    whether what the first one takes up was chosen for the model's outputs, so that a repair leaves it alone
+    """
+
+    held = False
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The second layer's, (m,)."""
+        return cast("Tensor | None", self[1].bias)
+
+
+class FactoredLinear(Factored):
     """Linear(n, r) then Linear(r, m): the product of both matrices where one weight is asked for."""
 
     @property
@@ -87,11 +101,6 @@ class FactoredLinear(nn.Sequential):
         """The product, m × n."""
         inner, outer = _weights(self)
         return outer @ inner
-
-    @property
-    def bias(self) -> Tensor | None:
-        """The second layer's, (m,)."""
-        return cast("Tensor | None", self[1].bias)
 
 
 class FactoredTurned(FactoredLinear):
@@ -104,7 +113,7 @@ class FactoredTurned(FactoredLinear):
         return (outer @ inner).T
 
 
-class FactoredConvolution(nn.Sequential):
+class FactoredConvolution(Factored):
     """A convolution to r channels, then one of them to all: the first takes the whole kernel, or each some axes."""
 
     @property
@@ -116,11 +125,6 @@ class FactoredConvolution(nn.Sequential):
         return product.reshape(len(outer), inner.shape[1], *sides)
 
     @property
-    def bias(self) -> Tensor | None:
-        """The second layer's, (m,)."""
-        return cast("Tensor | None", self[1].bias)
-
-    @property
     def separable(self) -> bool:
         """Whether the second one has a kernel, too."""
         return _weights(self)[1][0, 0].numel() > 1
@@ -128,7 +132,7 @@ class FactoredConvolution(nn.Sequential):
 
 def factored(
     layer: nn.Module, inner: Tensor, outer: Tensor, scheme: str = "kernel", bias: Tensor | None = None
-) -> nn.Module:
+) -> Factored:
     """The layer with M of `as_matrix` replaced by outer · inner, as two layers.
 
     inner    r × columns
@@ -140,7 +144,7 @@ def factored(
     if isinstance(layer, PLAIN):
         first, second = _convolutions(cast("nn.Conv2d", layer), len(inner), scheme)  # or Conv1d, Conv3d, all the same
         outer = outer.unflatten(0, (layer.out_channels, -1)).transpose(1, 2)  # m, r, second part of the kernel
-        kind: type[nn.Sequential] = FactoredConvolution
+        kind: type[Factored] = FactoredConvolution
     else:
         first, second = _linears(layer, inner, outer)
         kind = FactoredTurned if type(layer).__name__ == TURNED else FactoredLinear
@@ -151,6 +155,9 @@ def factored(
         own = cast("nn.Parameter", layer.bias)  # the very parameter of the old layer
         second.bias = own if bias is None else nn.Parameter(bias.to(own.dtype), own.requires_grad)
     made = kind(first, second)
+    for name in SETTINGS:
+        if hasattr(layer, name):
+            setattr(made, name, getattr(layer, name))
     hand_on(layer, second)
     return made
 

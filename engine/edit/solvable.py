@@ -7,14 +7,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from engine.edit.factors import TURNED, FactoredConvolution, FactoredLinear, FactoredTurned
+from engine.edit.factors import TURNED, Factored, FactoredConvolution, FactoredTurned
 from engine.edit.rows import PLAIN, inputs_at, row_count, some_rows
 from engine.edit.solve import Moments, intercept, reduced_rank, ridge_weight
 from engine.edit.surgery import set_parameter, tied
 
 ROWS_EACH = 8  # for each input of a layer
 LEAST_ROWS, MOST_ROWS = 2_000, 16_384
-FACTORED = (FactoredLinear, FactoredConvolution)
 
 
 def solvable(model: nn.Module) -> dict[str, nn.Module]:
@@ -34,7 +33,7 @@ def why_not_solved(module: nn.Module, twice: set[int]) -> str:
     twice    the ids of parameters that stand in more than one place
     """
     held = [p for _, p in module.named_parameters()]
-    if isinstance(module, FACTORED):
+    if isinstance(module, Factored):
         kind = True
     else:
         kind = type(module) in (nn.Linear, *PLAIN) or type(module).__name__ == TURNED
@@ -42,7 +41,7 @@ def why_not_solved(module: nn.Module, twice: set[int]) -> str:
         return "it is no linear layer or convolution"
     if any(id(p) in twice for p in held):
         return "its weights are shared with another layer"
-    parts = list(module) if isinstance(module, nn.Sequential) else [module]
+    parts = list(module) if isinstance(module, Factored) else [module]
     if not all(p.is_floating_point() for p in held) or not all("weight" in part._parameters for part in parts):
         return "its weight is made from others, or is no floating-point number"
     return ""
@@ -55,7 +54,7 @@ def inputs_of(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Tensor:
     """
     if _second_alone(layer):
         layer, inputs = layer[1], layer[0].forward(inputs)  # type: ignore[index]
-    given = inputs_at(layer[0] if isinstance(layer, nn.Sequential) else layer, inputs, rows)
+    given = inputs_at(layer[0] if isinstance(layer, Factored) else layer, inputs, rows)
     return given if given.dtype == torch.float64 else given.float()
 
 
@@ -95,7 +94,7 @@ def solve(
     holder = _holder(layer)
     centred = steep is not None or holder.bias is not None
     used = moments if centred else moments.uncentred()
-    if isinstance(layer, nn.Sequential) and not _second_alone(layer):
+    if isinstance(layer, Factored) and not _second_alone(layer):
         weight = _solve_factors(layer, used, ridge, torch.ones(outputs_of(layer)) if steep is None else steep, whole)
     else:
         weight = ridge_weight(used, ridge, weight_of(layer))
@@ -118,12 +117,12 @@ def has_bias(layer: nn.Module) -> bool:
     return _holder(layer).bias is not None
 
 
-def _solve_factors(layer: nn.Sequential, moments: Moments, ridge: float, steep: Tensor, whole: Tensor | None) -> Tensor:
-    """Both factors, so that what counts comes out best; where one of them holds zeros, the outer one alone, on its
-    support.
+def _solve_factors(layer: Factored, moments: Moments, ridge: float, steep: Tensor, whole: Tensor | None) -> Tensor:
+    """Both factors, so that what counts comes out best; the outer one alone where the inner one is held as it is, or
+    one of them holds zeros, and then on its support.
     """
     inner, outer = (cast("Tensor", part.weight).detach().flatten(1).double() for part in layer)
-    if bool((inner != 0).all()) and bool((outer != 0).all()):
+    if not layer.held and bool((inner != 0).all()) and bool((outer != 0).all()):
         outer, inner = reduced_rank(moments, ridge, outer @ inner if whole is None else whole[0], steep, outer.shape[1])
         set_parameter(layer[0], "weight", inner.reshape(cast("Tensor", layer[0].weight).shape))
     else:
@@ -147,4 +146,4 @@ def _second_alone(layer: nn.Module) -> bool:
 
 def _holder(layer: nn.Module) -> Any:
     """The part that holds the outputs and their bias."""
-    return layer[1] if isinstance(layer, nn.Sequential) else layer
+    return layer[1] if isinstance(layer, Factored) else layer

@@ -43,7 +43,7 @@ EXAMPLES = Coefficient(
     "examples", "count", 256, "Training examples that show what each layer is given.", 1, 100_000, scale="log"
 )
 RIDGE = Coefficient(
-    "ridge", "real", 1.0, "How much the weights themselves count beside what the layer is given.", 1e-8, 100.0,
+    "ridge", "real", 10.0, "How much the weights themselves count beside what the layer is given.", 1e-8, 100.0,
     scale="log",
 )  # fmt: skip
 
@@ -204,7 +204,7 @@ class StructureOptimization(Method):
             elif self.form == "whitened":
                 found = known.all_directions(path, "layer", self.number("ridge"))
             else:
-                found = known.all_directions(path, self.word("metric"))
+                found = known.for_outputs(path, self.word("metric"))
             cut = found or cast("Cut", known.all_directions(path, "weights"))
             is_share = "rank" in self.values
             cuts[path] = cut.to_share(self.number("rank")) if is_share else cut.to_energy(self.number("energy"))
@@ -215,7 +215,7 @@ class StructureOptimization(Method):
         metric, cuts, curves = self.word("metric"), {}, {}
         for path in known.layers:
             known.context.channel.check()
-            if (cut := known.all_directions(path, metric)) is not None:
+            if (cut := known.for_outputs(path, metric)) is not None:
                 energy = cut.spectrum.energy
                 cuts[path] = cut
                 curves[path] = Curve.of(cut.shape, energy if metric == "model" else normalised(energy))

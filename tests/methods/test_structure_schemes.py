@@ -204,8 +204,7 @@ def test_a_repair_brings_either_way_nearer(scheme: str) -> None:
     context = context_of(explored(net, inputs))
     thin: list[object] = [["structure_optimization", {"scheme": scheme, "rank": 0.3}]]
     cut, repaired = (
-        Recipe.of(steps).apply_in(context)
-        for steps in (thin, [*thin, ["repair", {"examples": 80, "batch_size": 80}]])
+        Recipe.of(steps).apply_in(context) for steps in (thin, [*thin, ["repair", {"examples": 80, "batch_size": 80}]])
     )
     assert isinstance(repaired[0], FactoredConvolution)  # type: ignore[index]
     with torch.no_grad():
