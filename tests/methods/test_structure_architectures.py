@@ -48,7 +48,8 @@ TEXTS = {
         "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 32,
         "word_embed_proj_dim": 16, "max_position_embeddings": 32,
     }),
-    "llama": ("Llama", KV), "mistral": ("Mistral", KV), "qwen2": ("Qwen2", KV), "gemma": ("Gemma", {**KV, "head_dim": 8}),
+    "llama": ("Llama", KV), "mistral": ("Mistral", KV), "qwen2": ("Qwen2", KV),
+    "gemma": ("Gemma", {**KV, "head_dim": 8}),
     "phi": ("Phi", {**KV, "num_key_value_heads": 2}), "falcon": ("Falcon", {**TEXT, **TOKEN}),
     "mamba": ("Mamba", {"vocab_size": 40, "hidden_size": 16, "state_size": 4, "num_hidden_layers": 2, **TOKEN}),
     "bart": ("Bart", BART), "t5": ("T5Encoder", T5), "xlnet": ("XLNet", {
@@ -142,8 +143,12 @@ def workload(name: str) -> tuple[Workload, Inputs]:
         }
         inputs = torch.randint(3, 40, (6, 9)) if kind == "text" else torch.randn(shapes[kind])
     pair = (inputs, torch.zeros(6, dtype=torch.long))
-    task = Task("size", lambda outputs, targets: outputs.square().mean(), lambda o, t: o.flatten(1).mean(1, True).double(),
-                lambda sums: sums[..., 0])  # fmt: skip
+    task = Task(
+        "size",
+        loss=lambda outputs, targets: outputs.square().mean(),
+        terms=lambda outputs, targets: outputs.flatten(1).mean(1, True).double(),
+        finish=lambda sums: sums[..., 0],
+    )
     return Workload(name, net, task, train=pair, validation=pair, test=pair), inputs
 
 

@@ -42,7 +42,7 @@ def _seeded() -> Iterator[None]:
 
 
 def second_way(weight: Tensor) -> Tensor:
-    """The matrix of the second way, by hand: an output and the later half of the kernel by a channel and the earlier."""
+    """The matrix of the second way, by hand: outputs and later half of the kernel by channels and earlier."""
     outputs, channels, *kernel = weight.shape
     half = len(kernel) // 2
     first = prod(kernel[:half])
