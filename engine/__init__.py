@@ -31,6 +31,7 @@ from engine.sources.own import own_reference
 from engine.store import Store, open_store
 from engine.sweeps import Failed, Sweep, run_sweep, sweep
 from engine.task import Score, Task, agreement, language_modelling
+from engine.treatability import Treatability, treatability_map
 from engine.work import Job
 from engine.workload import Workload, reference_to, shared_workload
 
@@ -65,6 +66,7 @@ __all__ = [
     "StoreUnavailable",
     "Sweep",
     "Task",
+    "Treatability",
     "UnknownName",
     "WeightView",
     "Workload",
@@ -83,6 +85,7 @@ __all__ = [
     "run_sweep",
     "shared_workload",
     "sweep",
+    "treatability_map",
     "unknown",
     "view_layers",
     "write_kit",

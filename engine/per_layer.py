@@ -68,7 +68,8 @@ def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payl
         n = count(split[1])
         paths, base = layer_paths(before), _answers(measurer, before, split)
         refused = [Alone((path,), None, False, refusal) for path in paths] if refusal else None
-        for one in refused or _one_by_one(recipe, index, before, context, paths):
+        here = recipe.context_of(index, context)
+        for one in refused or alone_in_each(recipe.step(index), before, here, paths):
             found = _sensitivity(measurer, base, one, split)
             for path in one.layers:
                 alone[path] = {**found, "treated_with": [other for other in one.layers if other != path]}
@@ -175,32 +176,46 @@ def _drawn(context: Context, most: int) -> Split:
     return take(inputs, chosen), take(targets, chosen)
 
 
-def _one_by_one(recipe: Recipe, index: int, model: nn.Module, context: Context, layers: list[str]) -> Iterator[Alone]:
-    step, here = recipe.step(index), recipe.context_of(index, context)
+def alone_in_each(step: Method, model: nn.Module, context: Context, layers: Sequence[str]) -> Iterator[Alone]:
+    """For each of these layers a model in which the step treated it alone, with all that must go with it, or why not.
+
+    context    of the step, as `Recipe.context_of` gives it
+    """
     if step.neutral:
         yield from (Alone((path,), None, True, UNTOUCHED) for path in layers)
         return
     try:
-        own = step.one_by_one(structural_copy(model), here, layers)
-        yield from own if own is not None else _transplanted(step, model, here, layers)
+        own = step.one_by_one(structural_copy(model), context, layers)
+        yield from own if own is not None else _transplanted(step, model, context, layers)
     except CannotApply as error:  # it treats nothing in this model
         yield from (Alone((path,), None, False, str(error)) for path in layers)
 
 
-def _transplanted(step: Method, model: nn.Module, context: Context, layers: list[str]) -> Iterator[Alone]:
+def _transplanted(step: Method, model: nn.Module, context: Context, layers: Sequence[str]) -> Iterator[Alone]:
     """The model with one layer from the treated one, for each layer that is another there."""
     treated = step.edit(structural_copy(model), context).eval()
     for path in layers:
         context.channel.check()
-        old, new = model.get_submodule(path), treated.get_submodule(path)
-        if _same(old, new):
-            has_weights = any(p.dim() >= 2 and p.is_floating_point() for p in old.parameters())
-            able, why = step.treats(model, path) if has_weights else (False, NO_WEIGHTS)
-            yield Alone((path,), None, able, why or UNTOUCHED)
+        if (same := left_as_it_was(step, model, treated, path)) is not None:
+            yield same
             continue
-        held = {id(p) for p in old.parameters()}
-        along = [o for o in layers if o != path and held & {id(p) for p in model.get_submodule(o).parameters()}]
-        yield Alone((path, *along), _with(model, treated, path))
+        yield Alone((path, *tied_to(model, path, layers)), _with(model, treated, path))
+
+
+def tied_to(model: nn.Module, path: str, layers: Sequence[str]) -> list[str]:
+    """Those of the layers that hold a weight of the layer of that path, too."""
+    held = {id(p) for p in model.get_submodule(path).parameters()}
+    return [o for o in layers if o != path and held & {id(p) for p in model.get_submodule(o).parameters()}]
+
+
+def left_as_it_was(step: Method, model: nn.Module, treated: nn.Module, path: str) -> Alone | None:
+    """Why the layer of that path is the same in the treated model; None where it is another there."""
+    old, new = model.get_submodule(path), treated.get_submodule(path)
+    if not _same(old, new):
+        return None
+    has_weights = any(p.dim() >= 2 and p.is_floating_point() for p in old.parameters())
+    able, why = step.treats(model, path) if has_weights else (False, NO_WEIGHTS)
+    return Alone((path,), None, able, why or UNTOUCHED)
 
 
 def _with(model: nn.Module, treated: nn.Module, path: str) -> nn.Module:
