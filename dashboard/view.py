@@ -15,7 +15,7 @@ from engine import InvalidInput, Recipe
 VERSION = 1
 MOST_TEXT = 16_384
 AXES = ("coefficient", "parameters", "nonzero", "multiply_adds", "size_bytes", "latency_ms", "latency_ms_64")
-CLOSER = ("accuracy", "layers", "batches")
+CLOSER = ("accuracy", "layers", "batches", "map")
 
 
 @dataclass(frozen=True)

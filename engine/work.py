@@ -20,6 +20,7 @@ from engine.microscope import training_seconds, view_weights
 from engine.per_layer import view_layers
 from engine.recipe import Recipe
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
+from engine.treatability import treatability_map
 from engine.workload import KEPT_WORKLOADS, Workload, shared_workload
 
 KEPT_MEASURERS = 3  # with all that methods have computed
@@ -31,7 +32,8 @@ class Job:
 
     kind         "point" (measure it), "baseline" (measure the original in the numbers that `detail` names), "layers"
                  (all of them, treated one by one by the step `detail`), "weights" (of the layer `detail`), "price" (how
-                 long its trainings take), "line" (number `detail`, written by original and variant)
+                 long its trainings take), "line" (number `detail`, written by original and variant), "map" (what can be
+                 done to each layer of the original)
     reference    the workload's, with the fingerprint that it must have
     protocol     JSON
     """
@@ -137,6 +139,8 @@ def _result(job: Job, measurer: Measurer) -> dict[str, object]:
     if job.kind == "layers":
         return view_layers(measurer, recipe, int(job.detail) if job.detail else None)
     with torch_threads(measurer.protocol.threads):
+        if job.kind == "map":
+            return treatability_map(measurer.workload, channel=measurer.channel).to_dict()
         if job.kind == "price":
             return {"seconds": training_seconds(recipe, measurer.context)}
         variant = recipe.apply_in(measurer.context)

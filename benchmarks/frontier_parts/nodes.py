@@ -74,7 +74,10 @@ def measure(chosen: Selection, results: Results) -> None:
             for way, make in ways_of(name).items():
                 for amount in chosen.of(AMOUNTS):
                     key = {"model": name, "way": way, "seed": seed, "amount": amount}
-                    results.done(PART, key, lambda make=make, key=key: _point(make, key))
+                    try:
+                        results.done(PART, key, lambda make=make, key=key: _point(make, key))
+                    except RuntimeError as error:  # torch-pruning can take every head of an attention
+                        results.tell(f"{PART}: {way} leaves no model that runs at {amount}: {error}")
 
 
 def _original(name: str, seed: int, results: Results) -> None:

@@ -1,4 +1,4 @@
-"""A closer look: accuracy example by example, every layer, every batch size. One click away, and nothing before it."""
+"""A closer look: example by example, every layer, every batch size, what can be done. One click, nothing before it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from dashboard.layer_charts import (
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.view import CLOSER, View
-from dashboard.views import examples
+from dashboard.views import examples, treatable
 from dashboard.words import sentence, share, signed, t
 from engine import Outcome
 
-LABELS = {"accuracy": "Example by example", "layers": "Every layer", "batches": "Every batch size"}
+LABELS = {
+    "accuracy": "Example by example", "layers": "Every layer", "batches": "Every batch size", "map": "What can be done",
+}  # fmt: skip
 
 
 def show(view: View, wishes: Wishes, here: Outcome) -> None:
-    """Draw the three buttons, and what the pressed one shows."""
+    """Draw the four buttons, and what the pressed one shows."""
 
     def changed(closer: str | None) -> None:
         state.show(replace(state.view(), closer=closer or ""))
@@ -49,7 +51,8 @@ def show(view: View, wishes: Wishes, here: Outcome) -> None:
         elif outcome.status != "done":
             st.caption(_so_far(wishes))
         else:
-            {"accuracy": examples.show, "layers": _layers, "batches": _batches}[view.closer](view, outcome.result)
+            looks = {"accuracy": examples.show, "layers": _layers, "batches": _batches, "map": treatable.show}
+            looks[view.closer](view, outcome.result)
 
 
 def _so_far(wishes: Wishes) -> str:

@@ -56,6 +56,19 @@ def test_every_layer_with_its_reason(open_page: OpenPage) -> None:
     assert "Roofline" in page.texts("markdown")
 
 
+def test_what_can_be_done_to_each_layer_and_why_not(open_page: OpenPage) -> None:
+    page = open_page(NARROWER)
+    page.at.segmented_control(key="look-closer").set_value("map").run()
+    page.wait()
+    layers, together, reasons = (page.at.dataframe[i].value for i in (-3, -2, -1))
+    marks = layers.set_index("layer")["node pruning"]
+    assert (marks["first"], marks["head"]) == ("✓", "–")
+    assert (layers["weight pruning"] == "✓").any()
+    assert {"node pruning"} <= set(together["method"])
+    (why,) = reasons[(reasons["method"] == "node pruning") & reasons["layers"].str.contains("head")]["reason"]
+    assert "the model's outputs" in why
+
+
 def test_every_batch_size_has_its_verdict(open_page: OpenPage) -> None:
     page = open_page(NARROWER)
     page.at.segmented_control(key="look-closer").set_value("batches").run()

@@ -10,7 +10,7 @@ from engine import Recipe, available_methods
 from .conftest import PRUNE, OpenPage, Page
 
 CLIP = ["weight_clipping", {"form": "soft_threshold", "alpha": 0.5, "scale": "std"}]
-RANK = ["structure_optimization", {"form": "low_rank", "rank": 0.3}]
+RANK = ["structure_optimization", {"form": "low_rank", "rank": 0.3, "scheme": "kernel"}]
 THREE = [PRUNE, CLIP, RANK]
 
 

@@ -103,6 +103,18 @@ def test_nothing_is_lost_where_the_nodes_between_move_in_few_directions(kind: st
     torch.testing.assert_close(variant(inputs), net(inputs), atol=1e-4, rtol=1e-4)
 
 
+def test_a_node_counts_by_itself_at_each_place_of_a_kernel() -> None:
+    """A chequerboard is much, though its places cancel each other out."""
+    first, second = nn.Conv2d(2, 2, 1, bias=False), nn.Conv2d(2, 3, 2)
+    first.weight = nn.Parameter(torch.eye(2).view(2, 2, 1, 1))
+    board = torch.tensor([1.0, -1.0]).repeat(3)
+    signs = random_inputs(60, 2, 1, 1).sign()
+    inputs = torch.stack([3 * torch.outer(board, board), torch.ones(6, 6)]) * signs
+    variant = sliced(nn.Sequential(first, second, nn.Flatten()), inputs, 0.5)
+    wanted = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+    torch.testing.assert_close(variant[0].weight.detach().abs(), wanted, atol=0.2, rtol=0)  # type: ignore[index]
+
+
 def sliced(net: nn.Module, inputs: Tensor, share: float) -> nn.Module:
     """The net with nothing done to it but the slices between its layers."""
     context = context_of(explored(net, inputs))

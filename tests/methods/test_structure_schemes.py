@@ -165,15 +165,23 @@ class Standardised(nn.Conv2d):
         return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
 
+class Centred(nn.Conv2d):
+    """The same, one call deeper."""
+
+    def _conv_forward(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(inputs, weight - weight.mean(), bias)
+
+
 class Named(nn.Conv2d):
     """A convolution under another name."""
 
 
-def test_a_layer_with_a_forward_of_its_own_is_left_alone() -> None:
+@pytest.mark.parametrize("kind", [Standardised, Centred])
+def test_a_layer_with_a_forward_of_its_own_is_left_alone(kind: type[nn.Conv2d]) -> None:
     inputs = random_inputs(2, 6, 5, 5)
-    net = nn.Sequential(Standardised(6, 10, 3), nn.ReLU(), Named(10, 10, 3), nn.Flatten())
+    net = nn.Sequential(kind(6, 10, 3), nn.ReLU(), Named(10, 10, 3), nn.Flatten())
     variant = edited(net, [["structure_optimization", {"rank": 0.2}]], inputs)
-    assert type(variant[0]) is Standardised  # type: ignore[index]
+    assert type(variant[0]) is kind  # type: ignore[index]
     assert [type(part) for part in variant[2]] == [nn.Conv2d] * 2  # type: ignore[index]
     step = Recipe.of([["structure_optimization", {}]]).steps[0]
     assert step.treats(net, "0") == (False, "it is no linear layer or convolution")
@@ -213,8 +221,11 @@ def test_a_repair_brings_either_way_nearer(scheme: str) -> None:
 
 
 def test_a_layer_in_two_that_was_cut_again_is_left_by_repair() -> None:
-    net = nn.Sequential(nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 3))
-    step = ["structure_optimization", {"rank": 0.4}]
-    recipe: list[object] = [step, ["structure_optimization", {"rank": 0.2}], ["repair", {}]]
-    inputs = random_inputs(50, 40)
-    assert edited(net, recipe, inputs)(inputs).isfinite().all()
+    net = nn.Sequential(nn.Linear(60, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
+    cuts: list[object] = [["structure_optimization", {"rank": rank}] for rank in (5 / 6, 0.6)]
+    inputs = random_inputs(50, 60)
+    twice = edited(net, cuts, inputs)
+    assert [len(list(part.modules())) for part in twice[0]] == [3, 1]  # type: ignore[index]  # the first alone again
+    variant = edited(net, [*cuts, ["repair", {}]], inputs)
+    assert contents(variant[0]) == contents(twice[0])  # type: ignore[index]
+    assert contents(variant) != contents(twice)
