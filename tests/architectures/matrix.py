@@ -130,7 +130,8 @@ def outcome(case: Case, limit: float = LIMIT_S) -> Outcome:
             variant = case.recipe.apply_in(context)
             sound(variant, case.architecture)
     except SecateurError as error:
-        return ended("broken" if isinstance(error, BrokenVariant) else "refused", str(error))
+        grew = "finite weights" in str(error)  # a step that is too large is told so
+        return ended("broken" if isinstance(error, BrokenVariant) and not grew else "refused", str(error))
     except Hangs as hang:
         return ended("error", str(hang), where=_where(hang))
     except Exception as error:  # whatever it is, it should have been a sentence of the engine's
