@@ -54,9 +54,10 @@ def _pruner(model: nn.Module, context: Context, amount: float, taylor: bool, set
     more: dict[str, object] = {}
     if isinstance(getattr(model, "position", None), nn.Parameter):
         more["unwrapped_parameters"] = [(model.position, 2)]
-    if settings.get("whole_heads"):
-        more |= {"prune_num_heads": True, "prune_head_dims": False, "head_pruning_ratio": amount}
     heads = {getattr(m, part): m.num_heads for m in model.modules() if hasattr(m, "num_heads") for part in PARTS}
+    if settings.get("whole_heads"):
+        most = min((1 - 1 / number for number in heads.values()), default=0.0)  # it would take the last head, too
+        more |= {"prune_num_heads": True, "prune_head_dims": False, "head_pruning_ratio": min(amount, most)}
     return tp.pruner.BasePruner(
         model, context.examples(2), importance=score, pruning_ratio=amount, num_heads=heads, ignored_layers=stays,
         **more,
@@ -73,6 +74,8 @@ def _gradients(model: nn.Module, context: Context) -> None:
 def estimated_again(model: nn.Module, context: Context) -> nn.Module:
     """The model with the statistics of batch normalisation taken from the calibration examples."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return model.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -56,8 +56,8 @@ class Repair(Method):
                  the sum lacks, so that it also makes up for a block that was removed; "layer": always its own output
 
     Acts on linear layers and 1-D, 2-D and 3-D convolutions: X is (rows, inputs), Y (rows, outputs), one row a place.
-    Zeros stay zeros: each output is solved on its own support. Two factors are solved together, by reduced rank; where
-    the first was chosen for outputs, or both have a kernel, the second alone.
+    Zeros stay zeros: each output is solved on its own support. Two factors are solved together, by reduced rank, with
+    a ridge of 0.3 at least; where the first was chosen for outputs, or both have a kernel, the second alone.
     Statistics of normalisation move with what comes in. Embeddings, tied weights, recurrent layers and layers that
     run twice stay as they are. Raises CannotApply where nothing is left to repair, Cancelled.
     Source: least squares layer by layer: He et al., Channel pruning, arXiv 1707.06168; a component at a time:

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.edit.factors import factored, right_basis
+from engine.edit.repairing import _statistics
 from engine.edit.rows import inputs_at, outputs_at, real_places, row_count, some_rows
+from engine.edit.solvable import solve
 from engine.edit.solve import Moments, intercept, reduced_rank, ridge_weight
 
 RIDGE = 1e-2
@@ -72,6 +75,26 @@ def test_two_factors_are_the_best_of_their_rank_in_their_metric(rank: int) -> No
     u, s, v = torch.linalg.svd(counts[:, None] * full @ root, full_matrices=False)
     best = (u[:, :rank] * s[:rank] @ v[:rank]) @ torch.linalg.inv(root) / counts[:, None]
     torch.testing.assert_close(outer @ inner, best)
+
+
+def test_two_factors_are_held_more_strongly_than_a_weight_that_is_used_as_it_is() -> None:
+    x, y = rows(80, 1, 7, 1).float(), rows(80, 1, 5, 2).float()
+    full = nn.Linear(7, 5)
+
+    def solved(ridge: float) -> Tensor:
+        layer = factored(full, right_basis(full.weight.detach())[:, :3])
+        solve(layer, Moments.of(x, y), ridge, whole=full.weight.detach()[None])
+        return layer[1].weight.detach() @ layer[0].weight.detach()
+
+    torch.testing.assert_close(solved(1e-3), solved(0.3))
+    assert not torch.allclose(solved(0.3), solved(1.0), atol=1e-3)
+
+
+def test_the_variance_of_large_values_in_half_precision_is_finite() -> None:
+    x = 300 * torch.randn(64, 3, 5, generator=torch.Generator().manual_seed(0)).half()  # 300² does not fit
+    mean, variance = _statistics(x)
+    torch.testing.assert_close(mean, x.double().mean((0, 2)).float(), atol=1e-2, rtol=1e-4)
+    torch.testing.assert_close(variance, x.double().var((0, 2), correction=0).float())
 
 
 CONVOLUTIONS = {
