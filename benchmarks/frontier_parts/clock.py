@@ -43,7 +43,7 @@ from engine.examples import count, run, take
 PART = "clock"
 AMOUNTS = (0.3, 0.5, 0.7)  # of the nodes, by torch-pruning: about 47, 25 and 9 % of the parameters are left
 BUDGETS = (1.0, 5.0, 30.0)  # seconds
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 BATCH = 128
 WARM = 0.1  # of what is left of the budget
 THEIRS, OURS = "torch-pruning, statistics", "ours, group norm, repair"

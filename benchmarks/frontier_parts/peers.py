@@ -74,6 +74,8 @@ def _gradients(model: nn.Module, context: Context) -> None:
 def estimated_again(model: nn.Module, context: Context) -> nn.Module:
     """The model with the statistics of batch normalisation taken from the calibration examples."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return model.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
