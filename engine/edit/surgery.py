@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -126,17 +127,19 @@ def skip_module(model: nn.Module, path: str, answer: Answer = 0, copies: bool = 
     parent_path, _, _ = path.rpartition(".")
     holder, _, _ = parent_path.rpartition(".")
     gone = model.get_submodule(path)
-    if parent_path and isinstance(model.get_submodule(holder), nn.TransformerEncoder):
+    stack = model.get_submodule(holder) if parent_path else model
+    if isinstance(stack, nn.TransformerEncoder | nn.TransformerDecoder) and len(stack.layers) > 1:
         # It looks inside its first layer before it runs, so a removed one must really be gone.
-        stack = model.get_submodule(holder)
-        for name, layer in stack.layers.named_children():  # type: ignore[union-attr]
+        for name, layer in stack.layers.named_children():
             note_place(layer, f"{parent_path}.{name}")
-        stack.layers = nn.ModuleList(layer for layer in stack.layers if layer is not gone)  # type: ignore[union-attr]
+        stack.layers = nn.ModuleList(layer for layer in stack.layers if layer is not gone)
         return
     skip = Skip(answer, copies)
     for name, value in vars(gone).items():  # transformers asks some layers which kind of attention they are
         if isinstance(value, str) and not hasattr(skip, name):
             setattr(skip, name, value)
+    if isinstance(getattr(gone, "self_attn", None), nn.MultiheadAttention):  # the last of a stack is asked for this
+        skip.self_attn = SimpleNamespace(batch_first=gone.self_attn.batch_first)  # type: ignore[assignment,union-attr]
     replace_module(model, path, skip)
 
 

@@ -18,7 +18,7 @@ from tests.architectures.table import Table
 WEIGHTS = ("weight_clipping", "weight_pruning")
 FACTORS = ("low_rank",)
 # (architecture, method) where a variant is made that cannot run: to be mended, never to be added to
-FAULTS = {("torch_transformer", "layer_pruning")}  # all layers of its decoder go
+FAULTS: set[tuple[str, str]] = set()
 
 
 @pytest.fixture(scope="module")

@@ -168,3 +168,28 @@ def test_what_is_written_into_behind_a_layer_that_went_is_a_copy() -> None:
     x = net.first(inputs)
     torch.testing.assert_close(variant(inputs), net.last(x + 2 * x))
     variant(inputs).sum().backward()
+
+
+class Pair(nn.Module):
+    """torch's own encoder and decoder, of two layers each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = nn.Transformer(8, 2, 2, 2, 16, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.both(x, x))
+
+
+def test_all_layers_of_torchs_own_stacks_can_go() -> None:
+    net, inputs = Pair().eval(), random_inputs(3, 5, 8)
+    blocks = find_blocks(net, inputs)
+    assert len(blocks) == 4
+    both = net.both
+    variant = take_out(structural_copy(net), blocks)
+    torch.testing.assert_close(variant(inputs), net.head(both.decoder.norm(inputs)))
+    two = take_out(structural_copy(net), [blocks[0], blocks[3]])
+    assert (len(two.both.encoder.layers), len(two.both.decoder.layers)) == (1, 1)
+    seen = both.encoder.norm(both.encoder.layers[1](inputs))
+    torch.testing.assert_close(two(inputs), net.head(both.decoder.norm(both.decoder.layers[0](inputs, seen))))
