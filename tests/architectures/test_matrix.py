@@ -9,6 +9,7 @@ import pytest
 from engine import available_methods
 from tests.architectures.every import ARCHITECTURES, architecture
 from tests.architectures.matrix import (
+    DEAR,
     FORMS,
     STRENGTHS,
     Hangs,
@@ -20,14 +21,13 @@ from tests.architectures.matrix import (
     sound,
     strengths,
 )
+from tests.architectures.table import Table
 
 COVER = [case for name in ARCHITECTURES for case in cover(name)]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_what_is_accepted_runs_and_what_is_refused_is_in_the_table(name: str) -> None:
-    from tests.architectures.table import Table
-
     found = list(outcomes(cover(name)))
     assert not Table.read().differences(found)
     assert all(one.reason for one in found if one.status != "accepted")
@@ -35,7 +35,8 @@ def test_what_is_accepted_runs_and_what_is_refused_is_in_the_table(name: str) ->
 
 def test_the_cover_holds_every_pair() -> None:
     forms = [(method.name, form.name) for method, form in FORMS]
-    assert {(c.architecture, c.method, c.form) for c in COVER} == {(n, *f) for n, f in product(ARCHITECTURES, forms)}
+    whole = [name for name in ARCHITECTURES if name not in DEAR]
+    assert {(c.architecture, c.method, c.form) for c in COVER} >= {(n, *f) for n, f in product(whole, forms)}
     assert {(c.architecture, c.strength) for c in COVER} == set(product(ARCHITECTURES, STRENGTHS))
     assert {((c.method, c.form), c.strength) for c in COVER} == set(product(forms, STRENGTHS))
     assert {(c.architecture, c.method) for c in COVER} == set(product(ARCHITECTURES, available_methods()))
