@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.edit.origin import nodes_of, place_of
 from engine.edit.rows import outputs_at
+from engine.edit.settling import fit_statistics, keep_lengths, lengths
 from engine.edit.solvable import has_bias, inputs_of, solve, some_rows_of, weight_of
 from engine.edit.solve import Moments
 from engine.edit.walk import Output, Visitor
@@ -89,6 +90,26 @@ class Repair(Visitor):
     _bases: dict[_BatchNorm, Tensor] = field(default_factory=dict)  # mean and variance before
     _changes: dict[str, list[Tensor]] = field(default_factory=dict)
     _waiting: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _lengths: dict[str, Tensor] = field(default_factory=dict)  # of the rows of each layer, before
+    _after: dict[str, set[str]] = field(default_factory=dict)  # of each normalisation, the layers straight before
+    _was: dict[str, Tensor] = field(default_factory=dict)  # what those that wait gave in the original: mean, variance
+    _given: dict[str, list[Tensor]] = field(default_factory=dict)  # and what they give now beside it
+    _reread: set[str] = field(default_factory=set)
+
+    def settle(self) -> None:
+        """Once all is solved: normalisation fits what it is given, and weights are as long as they were."""
+        for place, (path, *more) in self._after.items():
+            norm = cast("_BatchNorm", self.model.get_submodule(place))
+            if more or path not in self._lengths or norm.running_mean is None:
+                continue
+            if path in self._given:
+                fit_statistics(norm, _moved(self._base(norm), torch.stack(self._given[path]).mean(0)))
+            if path not in self._reread:
+                keep_lengths(self.layers[path], norm, self._lengths[path])
+
+    def reread(self, path: str) -> None:
+        """Its output must stay what it is, for something beside the normalisation reads it."""
+        self._reread.add(path)
 
     def layer(self, path: str, inputs: Tensor) -> None:
         """Solve the layer, or keep what it is given until its sum."""
@@ -106,20 +127,22 @@ class Repair(Visitor):
 
         So the choice of examples does not matter where nothing has changed.
         """
-        if of in self._waiting or norm.running_mean is None:
+        self._after.setdefault(path, set()).add(of)
+        if norm.running_mean is None:
             return
         base, before = self._base(norm), self.wanted.norms.get(self._place(path))
-        seen = _statistics(inputs)
         before = base if before is None else _held(norm, before)
+        if of in self._waiting:
+            self._was[of] = before
+            return
+        seen = _statistics(inputs)
         if before.shape != seen.shape:
             return
         pairs = self._changes.setdefault(path, [])
         pairs.append(torch.stack((before.to(seen), seen)))
-        was, now = torch.stack(pairs).mean(0)
-        ratio = now[1] / was[1].clamp_min(torch.finfo(now.dtype).tiny)
-        if not torch.equal(was, now):
-            norm.running_mean = base[0] + (now[0] - was[0]).to(base)
-            norm.running_var = base[1] * ratio.to(base)
+        changes = torch.stack(pairs).mean(0)
+        if not torch.equal(*changes):
+            norm.running_mean, norm.running_var = _moved(base, changes)
 
     def added(self, output: Output, other: Tensor) -> None:
         """Solve the layer for what the sum lacks, and put what it gives now where its old output is."""
@@ -134,7 +157,9 @@ class Repair(Visitor):
         if output.norms and not has_bias(layer):
             base = self._base(output.norms[0])[0]
             output.norms[0].running_mean = base - rest.to(base)
-        _again(layer, output, inputs)
+        now = _statistics(_again(layer, output, inputs))
+        if output.norms and (was := self._was[output.path]).shape == now.shape:
+            self._given.setdefault(output.path, []).append(torch.stack((was.to(now), now)))
 
     def read(self, output: Output) -> None:
         """Something reads it after all: solve it for its own output."""
@@ -154,6 +179,7 @@ class Repair(Visitor):
     def _solve(self, path: str, given: Tensor, wanted: Tensor) -> Tensor:
         """Gives what is left of the mean, where nothing in the layer takes it up: (outputs,)."""
         layer = self.layers[path]
+        self._lengths.setdefault(path, lengths(layer))
         moments = Moments.of(given, wanted.to(given.dtype).unflatten(1, (given.shape[1], -1)))
         if path in self._moments:
             moments = self._moments[path] + moments
@@ -184,12 +210,23 @@ class Repair(Visitor):
         return torch.where(flat, own, (after - shift) / slope + mean)
 
 
-def _again(layer: nn.Module, output: Output, inputs: Tensor) -> None:
+def _again(layer: nn.Module, output: Output, inputs: Tensor) -> Tensor:
     """What the layer gives now, in the place of what it gave before."""
-    new = layer.forward(inputs)
+    given = new = cast("Tensor", layer.forward(inputs))
     for norm in output.norms:
         new = norm.forward(new)
     output.tensor.copy_(new)
+    return given
+
+
+def _moved(base: Tensor, changes: Tensor) -> Tensor:
+    """Mean and variance as they were, moved as far as what comes in has moved: (2, channels).
+
+    changes    what came in and what comes in: (2, 2, channels)
+    """
+    was, now = changes
+    ratio = now[1] / was[1].clamp_min(torch.finfo(now.dtype).tiny)
+    return torch.stack((base[0] + (now[0] - was[0]).to(base), base[1] * ratio.to(base)))
 
 
 def _held(layer: nn.Module, columns: Tensor) -> Tensor:

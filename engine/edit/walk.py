@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,9 @@ class Visitor:
     def read(self, output: Output) -> None:
         """Something else is about to read an output."""
 
+    def reread(self, path: str) -> None:
+        """Something reads a layer's output beside the normalisation that it went through."""
+
 
 class Walk(Watching):
     """A pass through a model in eval mode. Normalisation with fixed statistics, identity and dropout hand a layer's
@@ -67,6 +71,7 @@ class Walk(Watching):
         super().__init__()  # type: ignore[no-untyped-call]
         self.model, self.layers, self.visitor = model, layers, visitor
         self._outputs: dict[int, Output] = {}
+        self._normed: dict[int, tuple[weakref.ref[Tensor], str]] = {}  # outputs that went through a normalisation
         self._places, self._aside = 0, 0
 
     def over(self, inputs: Inputs) -> None:
@@ -88,7 +93,11 @@ class Walk(Watching):
         kwargs = kwargs or {}
         if self._aside:
             return func(*args, **kwargs)
-        met = [self._outputs[id(x)] for x in tree_leaves((args, kwargs)) if id(x) in self._outputs]
+        leaves = tree_leaves((args, kwargs))
+        for x in leaves:
+            if id(x) in self._normed and self._normed[id(x)][0]() is x:
+                self.visitor.reread(self._normed[id(x)][1])
+        met = [self._outputs[id(x)] for x in leaves if id(x) in self._outputs]
         if not met:
             return func(*args, **kwargs)
         last = max(met, key=lambda output: output.place)
@@ -154,6 +163,8 @@ class Walk(Watching):
             output = self._outputs.pop(id(args[0]), None) if self._aside else None
             if output is not None:
                 self._aside -= 1
+                if isinstance(module, _BatchNorm) and not output.norms:
+                    self._normed[id(args[0])] = weakref.ref(args[0]), output.path
                 norms = (*output.norms, module) if isinstance(module, _BatchNorm) else output.norms
                 self._outputs[id(result)] = Output(output.path, norms, result, output.place)
 

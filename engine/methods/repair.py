@@ -58,8 +58,9 @@ class Repair(Method):
     Acts on linear layers and 1-D, 2-D and 3-D convolutions: X is (rows, inputs), Y (rows, outputs), one row a place.
     Zeros stay zeros: each output is solved on its own support. Two factors are solved together, by reduced rank, with
     a ridge of 0.3 at least; where the first was chosen for outputs, or both have a kernel, the second alone.
-    Statistics of normalisation move with what comes in. Embeddings, tied weights, recurrent layers and layers that
-    run twice stay as they are. Raises CannotApply where nothing is left to repair, Cancelled.
+    Statistics of normalisation move with what comes in. Weights before a batch normalisation stay as long as they were
+    and the scale goes into it, so that a training goes on from where this ends. Embeddings, tied weights, recurrent
+    layers and layers that run twice stay as they are. Raises CannotApply where nothing is left to repair, Cancelled.
     Source: least squares layer by layer: He et al., Channel pruning, arXiv 1707.06168; a component at a time:
     arXiv 2510.14444; reduced rank: Izenman, J. Multivariate Analysis 5 (1975).
     """
@@ -115,6 +116,8 @@ class Repair(Method):
             walker = walker or Walker(model, layers, ridge, sums, wanted)
             walker.wanted = wanted
             Walk(model, layers, walker).over(inputs)
+        if walker is not None:
+            walker.settle()
         return model
 
     def treats(self, model: nn.Module, path: str) -> tuple[bool, str]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import CannotApply, Context, Recipe, Workload
-from engine.edit.surgery import skip_module
+from engine.edit.repairing import Repair
+from engine.edit.surgery import skip_module, structural_copy
 from engine.examples import batches_of, run
 from sample_models import load
 from tests.methods.nets import edited, explored, random_inputs
@@ -148,6 +149,52 @@ def test_two_batches_are_nearly_one() -> None:
         errors.append(float((outputs(net, x) - wanted).square().mean()))
     alone = float((outputs(Recipe.of([cut]).apply(workload, device="cpu"), x) - wanted).square().mean())
     assert max(errors) < 0.5 * alone
+
+
+class Normed(nn.Module):
+    """A convolution that is read twice, once past its normalisation; a branch of two that ends in a sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(3, 12, 3, padding=1)
+        self.stem, self.norm = nn.Conv1d(12, 12, 3, padding=1), nn.BatchNorm1d(12)
+        self.conv1, self.norm1 = nn.Conv1d(12, 12, 3, padding=1, bias=False), nn.BatchNorm1d(12)
+        self.conv2, self.norm2 = nn.Conv1d(12, 12, 3, padding=1, bias=False), nn.BatchNorm1d(12)
+        self.head = nn.Linear(12, 4)
+        for norm in (self.norm, self.norm1, self.norm2):
+            nn.init.normal_(norm.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(torch.relu(self.first(x)))
+        y = torch.relu(self.norm(x))
+        y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(y)))))
+        return self.head(torch.relu(x + y).mean(2))
+
+
+def settled(monkeypatch: pytest.MonkeyPatch, settle: bool) -> tuple[nn.Module, nn.Module, Tensor]:
+    """The cut net before and after repair, with or without the last step, and the examples."""
+    net, x = seeded(Normed).train(), random_inputs(300, 3, 10)
+    for norm in (net.norm, net.norm1, net.norm2):
+        norm.momentum = None
+    net(x)
+    workload = explored(net.eval(), x)
+    cut = Recipe.of([["node_pruning", {"amount": 0.5}]]).apply(workload, device="cpu")
+    if not settle:
+        monkeypatch.setattr(Repair, "settle", lambda _: None)
+    step = Recipe.of([["repair", {"examples": 300}]]).step(0)
+    return cut, step.edit(structural_copy(cut), Context.of(workload, torch.device("cpu"))), x
+
+
+def test_a_repaired_net_is_made_fit_for_training_without_a_change_in_what_it_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut, mended, x = settled(monkeypatch, True)
+    torch.testing.assert_close(outputs(mended, x), outputs(settled(monkeypatch, False)[1], x), atol=1e-4, rtol=1e-4)
+    for name in ("conv1", "conv2"):
+        was, now = (net.get_submodule(name).weight.flatten(1).norm(dim=1) for net in (cut, mended))
+        torch.testing.assert_close(now, was, atol=1e-5, rtol=1e-4)
+    trained = copy.deepcopy(mended).train()
+    torch.testing.assert_close(trained(x), mended(x), atol=0.05, rtol=0.05)
 
 
 def test_statistics_are_those_of_what_comes_in() -> None:
