@@ -24,9 +24,11 @@ from benchmarks.frontier_parts.common import (
     workload_of,
 )  # fmt: skip
 from benchmarks.frontier_parts.results import Results, Row
+from engine import CannotApply
 
 PART = "rank"
 RANKS = (0.1, 0.2, 0.3, 0.4, 0.5)
+SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the parameters, where a form is told how many go
 PEER = "plain singular values"
 
 
@@ -43,6 +45,9 @@ WAYS: dict[str, Way] = {
     PEER: Way((["structure_optimization", {"form": "low_rank"}],)),
     "ours, random directions": Way((["structure_optimization", {"form": "random"}],)),
     "ours, singular values, repair": Way((["structure_optimization", {"form": "low_rank"}], REPAIR)),
+    "ours, whitened, repair": Way((["structure_optimization", {"form": "whitened"}], REPAIR)),
+    "ours, budget": Way((["structure_optimization", {"form": "budget"}],), "amount", SHARES),
+    "ours, budget, repair": Way((["structure_optimization", {"form": "budget"}], REPAIR), "amount", SHARES),
 }
 
 
@@ -53,7 +58,10 @@ def measure(chosen: Selection, results: Results) -> None:
             for label, way in WAYS.items():
                 for value in chosen.of(way.values):
                     key = {"model": name, "way": label, "seed": seed, "amount": value}
-                    results.done(PART, key, lambda way=way, key=key: _point(way, key))
+                    try:
+                        results.done(PART, key, lambda way=way, key=key: _point(way, key))
+                    except CannotApply as error:  # ranks of 1 save less than that
+                        results.tell(f"{PART}: {error}")
 
 
 def _point(way: Way, key: Row) -> Row:
