@@ -50,7 +50,8 @@ def know_machine(protocol: Protocol) -> Machine:
 @cache
 def _measured(protocol: Protocol) -> Machine:
     device = torch.device(protocol.device)
-    with torch_threads(protocol.threads), torch.inference_mode():
+    devices = [device] if device.type == "cuda" else []
+    with torch_threads(protocol.threads), torch.random.fork_rng(devices), torch.inference_mode():
         square = torch.randn(512, 512, device=device, dtype=getattr(torch, protocol.dtype or "float32"))
         large = torch.randn(COPIED, device=device)
         other, small = torch.empty_like(large), torch.randn(1, 8, device=device)

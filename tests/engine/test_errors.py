@@ -13,7 +13,8 @@ FIELDS = {"method": "weight_pruning", "name": "amount", "low": 0.25, "got": "{od
 
 
 def tree(kind: type[SecateurError]) -> list[type[SecateurError]]:
-    return [kind, *(below for child in kind.__subclasses__() for below in tree(child))]
+    public = [child for child in kind.__subclasses__() if not child.__name__.startswith("_")]
+    return [kind, *(below for child in public for below in tree(child))]
 
 
 KINDS = tree(SecateurError)

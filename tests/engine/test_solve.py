@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.edit.factors import factored, right_basis
+from engine.edit.factors import factored
 from engine.edit.repairing import _statistics
 from engine.edit.rows import inputs_at, outputs_at, real_places, row_count, some_rows
 from engine.edit.solvable import solve
@@ -82,7 +82,8 @@ def test_two_factors_are_held_more_strongly_than_a_weight_that_is_used_as_it_is(
     full = nn.Linear(7, 5)
 
     def solved(ridge: float) -> Tensor:
-        layer = factored(full, right_basis(full.weight.detach())[:, :3])
+        u, s, v = torch.linalg.svd(full.weight.detach(), full_matrices=False)
+        layer = factored(full, v[:3], u[:, :3] * s[:3])
         solve(layer, Moments.of(x, y), ridge, whole=full.weight.detach()[None])
         return layer[1].weight.detach() @ layer[0].weight.detach()
 
