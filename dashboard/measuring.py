@@ -38,8 +38,7 @@ class Wishes:
     """The jobs of one view.
 
     price     of its trainings, None where it has none
-    closer    what is looked at more closely: all layers, all batch sizes, or what can be done to each
-              layer; None where that is nothing
+    closer    what is looked at more closely: all layers, all batch sizes, what can be done; None for nothing
     random    the curve with its varied step choosing at random, where it chooses
     baselines    the original in other numbers
     bare      the curve without its repair, where it has one
@@ -99,11 +98,9 @@ def _closer(view: View, workload: Workload, protocol: Protocol) -> Job | None:
     if view.closer == "layers":
         step = view.active_vary[0] if view.active_vary else None
         return Job.of("layers", workload, view.active, protocol, "" if step is None else str(step))
-    if view.closer == "map":
-        return Job.of("map", workload, Recipe(), protocol)
     if view.closer == "batches":
         return Job.of("point", workload, view.active, replace(protocol, batches=BATCHES))
-    return None
+    return Job.of("map", workload, Recipe(), protocol) if view.closer == "map" else None
 
 
 def at_random(view: View, curve: Curve | None) -> list[Recipe]:
