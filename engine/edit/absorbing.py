@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.edit.calibration import Given
-from engine.edit.factors import PLAIN, TURNED, as_matrix, split_layers
+from engine.edit.factors import as_matrix, split_layers, turned
 from engine.edit.origin import note_mixed
 from engine.edit.ranks import rank_of
+from engine.edit.rows import PLAIN
 from engine.edit.spectra import falling
 from engine.edit.surgery import set_parameter, structural_copy, tied
 from engine.edit.walk import Output, Visitor, Walk
@@ -58,11 +59,11 @@ def direct_pairs(model: nn.Module, context: Context) -> list[tuple[str, str]]:
         if (seen.runs[first], seen.runs[second]) != (1, 1) or not _meet(layers[first], layers[second]):
             continue
         context.channel.check()
-        turned, n = structural_copy(model), len(as_matrix(layers[first]))
+        rotated, n = structural_copy(model), len(as_matrix(layers[first]))
         dice = torch.Generator().manual_seed(context.seed)
         mixed: Tensor = torch.linalg.qr(torch.randn(n, n, generator=dice, dtype=torch.float64)).Q
-        rotate(turned.get_submodule(first), turned.get_submodule(second), mixed.to(wanted.device))
-        got = main_tensor(run(turned, inputs))
+        rotate(rotated.get_submodule(first), rotated.get_submodule(second), mixed.to(wanted.device))
+        got = main_tensor(run(rotated, inputs))
         if got.shape == wanted.shape and float((got - wanted).norm()) <= SAME * float(wanted.norm()):
             pairs.append((first, second))
     return pairs
@@ -118,8 +119,7 @@ def rotate(first: nn.Module, second: nn.Module, axes: Tensor) -> None:
 
 def _put(layer: nn.Module, weight: Tensor, rest: Sequence[int]) -> None:
     """weight: (outputs, ...), to be put as (outputs, *rest), or turned."""
-    turned = type(layer).__name__ == TURNED
-    set_parameter(layer, "weight", weight.T if turned else weight.reshape(len(weight), *rest))
+    set_parameter(layer, "weight", weight.T if turned(layer) else weight.reshape(len(weight), *rest))
 
 
 def _of_nodes(given: Given, n: int) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from engine.coefficient import Coefficient
 from engine.edit.attention import close_attention, open_attention
 from engine.edit.rows import real_places
 from engine.edit.solvable import inputs_of, put_weight, solvable, some_rows_of, weight_of
@@ -18,6 +19,10 @@ from engine.method import Context
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight")
 AT_ONCE = 256  # examples
+# The knob of every method that looks at what layers are given.
+EXAMPLES = Coefficient(
+    "examples", "count", 256, "Training examples that show what each layer is given.", 1, 100_000, scale="log"
+)
 
 
 @dataclass(frozen=True)

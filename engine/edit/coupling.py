@@ -22,7 +22,6 @@ Part: TypeAlias = "dict[Member, list[int]]"  # places that hang together, for ev
 
 SHARED = "its weights are shared with another layer"
 OUTPUTS = "its nodes are the model's outputs"
-APART = "torch's own attention reads its weight itself"
 MIXED = "its nodes are mixed before a layer reads them, as by a layer normalisation"
 HELD = "its nodes belong to groups that must keep their size"
 COMPUTED = "its weight is computed from others"

@@ -10,8 +10,9 @@ from math import prod
 from torch import Tensor, nn
 
 from engine.edit.calibration import Given, what_is_given
-from engine.edit.factors import PLAIN, as_matrix, factored
+from engine.edit.factors import as_matrix, factored
 from engine.edit.ranks import energy_rank, rank_of
+from engine.edit.rows import PLAIN
 from engine.edit.scores import drawn
 from engine.edit.slopes import output_slopes
 from engine.edit.spectra import EVENLY, Spectrum, about_mean, falling, moved_bias, principal, singular, spectrum_of

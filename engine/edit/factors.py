@@ -9,10 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.edit.origin import hand_on
+from engine.edit.rows import PLAIN
 
-PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-TURNED = "Conv1D"  # of transformers: a linear layer whose weight is (inputs, outputs)
 SETTINGS = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")  # which some nets read
+
+
+def turned(layer: nn.Module) -> bool:
+    """Whether it is transformers' linear layer whose weight is (inputs, outputs)."""
+    return type(layer).__name__ == "Conv1D"
 
 
 def matrix(weight: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ def split_layers(model: nn.Module, twice: set[int]) -> dict[str, nn.Module]:
 
 def _kind(layer: nn.Module) -> type[nn.Module] | None:
     """The class whose forward() it runs; None for another kind of layer, or where somebody wrote their own."""
-    if type(layer) is nn.Linear or type(layer).__name__ == TURNED:
+    if type(layer) is nn.Linear or turned(layer):
         return type(layer)
     for kind in PLAIN:
         if isinstance(layer, kind) and type(layer).forward is kind.forward:
@@ -62,11 +66,11 @@ def as_matrix(layer: nn.Module, scheme: str = "kernel") -> Tensor:
     outputs × channels · kernel; "separable" gives outputs · second part × channels · first part of the kernel's axes.
     """
     weight = cast("Tensor", layer.weight).detach()
-    if type(layer).__name__ == TURNED:
+    if turned(layer):
         return weight.T
     first, second = _axes(weight.dim() - 2, scheme)
-    turned = weight.permute(0, *(2 + axis for axis in second), 1, *(2 + axis for axis in first))
-    return turned.reshape(weight.shape[0] * prod(weight.shape[2 + axis] for axis in second), -1)
+    apart = weight.permute(0, *(2 + axis for axis in second), 1, *(2 + axis for axis in first))
+    return apart.reshape(weight.shape[0] * prod(weight.shape[2 + axis] for axis in second), -1)
 
 
 def _axes(n: int, scheme: str) -> tuple[range, range]:
@@ -147,7 +151,7 @@ def factored(
         kind: type[Factored] = FactoredConvolution
     else:
         first, second = _linears(layer, inner, outer)
-        kind = FactoredTurned if type(layer).__name__ == TURNED else FactoredLinear
+        kind = FactoredTurned if turned(layer) else FactoredLinear
     for part, value in ((first, inner), (second, outer)):
         shaped = value.reshape(cast("Tensor", part.weight).shape).contiguous()
         part.weight = nn.Parameter(shaped, weight.requires_grad)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from engine.edit.blocks import find_blocks
 from engine.edit.origin import place_of
+from engine.edit.rows import PLAIN
 from engine.edit.surgery import Skip
 from engine.examples import Inputs, main_tensor, run
 
 MOST = 4
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _hint(
     if small not in gave or path not in wanted:
         return None
     mine, theirs = gave[small].shape, wanted[path].shape
-    axis = 1 if any(isinstance(part, CONVOLUTIONS) for part in layer.modules()) else len(theirs) - 1
+    axis = 1 if any(isinstance(part, PLAIN) for part in layer.modules()) else len(theirs) - 1
     if (
         axis < 1
         or len(mine) != len(theirs)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from engine.edit.attention import open_attention
 from engine.edit.calibration import damped, input_moments
+from engine.edit.factors import turned
 from engine.edit.groups import Score
-from engine.edit.nodes import turned, weight_axis
+from engine.edit.nodes import weight_axis
 from engine.edit.surgery import own_parameters, structural_copy
 from engine.examples import batches_of, count, placed, run, take
 from engine.method import Context

@@ -8,18 +8,12 @@ from typing import Any, Literal, TypeAlias, cast
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from engine.edit.factors import TURNED
+from engine.edit.factors import turned
 from engine.edit.origin import note_nodes
 from engine.edit.scores import CONVOLUTIONS
 
 Role: TypeAlias = Literal["gives", "reads", "passes"]
-ROLES: tuple[Role, ...] = ("gives", "reads", "passes")
 PLAIN = (nn.Linear, nn.Embedding, *CONVOLUTIONS)
-
-
-def turned(layer: nn.Module) -> bool:
-    """Whether it is transformers' linear layer whose weight is (inputs, outputs)."""
-    return type(layer).__name__ == TURNED
 
 
 def depthwise(layer: nn.Module) -> bool:

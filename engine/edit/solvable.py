@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from engine.edit.factors import TURNED, Factored, FactoredConvolution, FactoredTurned
+from engine.edit.factors import Factored, FactoredConvolution, FactoredTurned, turned
 from engine.edit.rows import PLAIN, inputs_at, row_count, some_rows
 from engine.edit.solve import Moments, intercept, reduced_rank, ridge_weight
 from engine.edit.surgery import set_parameter, tied
@@ -37,7 +37,7 @@ def why_not_solved(module: nn.Module, twice: set[int]) -> str:
     if isinstance(module, Factored):
         kind = True
     else:
-        kind = type(module) in (nn.Linear, *PLAIN) or type(module).__name__ == TURNED
+        kind = type(module) in (nn.Linear, *PLAIN) or turned(module)
     if not kind:
         return "it is no linear layer or convolution"
     if any(id(p) in twice for p in held):
@@ -62,7 +62,7 @@ def inputs_of(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Tensor:
 def weight_of(layer: nn.Module) -> Tensor:
     """The weight as one matrix a group: (groups, outputs of a group, inputs of a group)."""
     weight = cast("Tensor", layer[1].weight if _second_alone(layer) else layer.weight).detach()  # type: ignore[index]
-    if type(layer).__name__ == TURNED or isinstance(layer, FactoredTurned):
+    if turned(layer) or isinstance(layer, FactoredTurned):
         return weight.T[None]
     groups = layer.groups if isinstance(layer, PLAIN) else 1
     return weight.reshape(groups, weight.shape[0] // groups, -1)
@@ -80,7 +80,7 @@ def some_rows_of(layer: nn.Module, outputs: Tensor, share: float, seed: int, rea
 
 def put_weight(layer: nn.Module, weight: Tensor) -> None:
     """Put a weight, as `weight_of` gives it, into a layer that is not of two factors."""
-    shaped = weight[0].T if type(layer).__name__ == TURNED else weight.reshape(cast("Tensor", layer.weight).shape)
+    shaped = weight[0].T if turned(layer) else weight.reshape(cast("Tensor", layer.weight).shape)
     set_parameter(layer, "weight", shaped)
 
 

@@ -23,6 +23,16 @@ ALPHA = fraction("alpha", 0.3, "The share of the layers that is taken out.", bel
 AMOUNT = fraction("amount", 0.3, "The share of the layers that is taken out.", below=True, counts="layers")
 EXAMPLES = count("examples", 256, "Examples on which the layers are judged.", 1, 4096)
 
+BY_DATA = (
+    ("block_influence", r"\mathrm{BI}_l = 1 - \mathbb{E}\,\cos(x_l,\ x_{l+1})",
+     "The layers go that change the direction of their input least.", "Men et al. 2024, arXiv 2403.03853"),
+    ("angular_distance", r"d(x_l, x_{l+n}) = \tfrac{1}{\pi}\,\mathbb{E}\,\arccos\cos(x_l,\ x_{l+n})",
+     "The layers in a row go that turn their input least together.", "Gromov et al. 2024, arXiv 2403.17887"),
+    ("greedy", r"l^{*} = \arg\max_l\ \mathrm{score}(L \setminus \{l\}),\quad L \leftarrow L \setminus \{l^{*}\}",
+     "One layer after another goes, each time the one that is missed least on validation.",
+     "Marill and Green 1963, IEEE Trans. Inf. Theory 9"),
+)  # fmt: skip
+
 
 class LayerPruning(Method):
     """Take layers out, so that each one's input becomes its output.
@@ -62,38 +72,19 @@ class LayerPruning(Method):
             neutral={"alpha": 0.0},
             baseline="random",
         ),
-        Form(
-            "block_influence",
-            ("amount", "examples"),
-            Effect(frozenset({"modules"})),
-            r"\mathrm{BI}_l = 1 - \mathbb{E}\,\cos(x_l,\ x_{l+1})",
-            "The layers go that change the direction of their input least.",
-            "Men et al. 2024, arXiv 2403.03853",
-            neutral={"amount": 0.0},
-            needs=frozenset({"data"}),
-            baseline="random",
-        ),
-        Form(
-            "angular_distance",
-            ("amount", "examples"),
-            Effect(frozenset({"modules"})),
-            r"d(x_l, x_{l+n}) = \tfrac{1}{\pi}\,\mathbb{E}\,\arccos\cos(x_l,\ x_{l+n})",
-            "The layers in a row go that turn their input least together.",
-            "Gromov et al. 2024, arXiv 2403.17887",
-            neutral={"amount": 0.0},
-            needs=frozenset({"data"}),
-            baseline="random",
-        ),
-        Form(
-            "greedy",
-            ("amount", "examples"),
-            Effect(frozenset({"modules"})),
-            r"l^{*} = \arg\max_l\ \mathrm{score}(L \setminus \{l\}),\quad L \leftarrow L \setminus \{l^{*}\}",
-            "One layer after another goes, each time the one that is missed least on validation.",
-            "Marill and Green 1963, IEEE Trans. Inf. Theory 9",
-            neutral={"amount": 0.0},
-            needs=frozenset({"data"}),
-            baseline="random",
+        *(
+            Form(
+                name,
+                ("amount", "examples"),
+                Effect(frozenset({"modules"})),
+                latex,
+                summary,
+                source,
+                neutral={"amount": 0.0},
+                needs=frozenset({"data"}),
+                baseline="random",
+            )
+            for name, latex, summary, source in BY_DATA
         ),
         Form(
             "random",

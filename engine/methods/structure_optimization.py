@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, fraction
 from engine.edit.absorbing import absorb, direct_pairs
+from engine.edit.calibration import EXAMPLES
 from engine.edit.cuts import Cut, Cuts
 from engine.edit.factors import as_matrix, matrix, split_layers, why_not_split
 from engine.edit.ranks import Curve, break_even, budget_ranks, most_saved, normalised, rank_of
@@ -38,9 +39,6 @@ METRIC = Coefficient(
     "model",
     "Where what is lost is looked at: in the weights, in each layer's outputs, or in the model's outputs.",
     choices=("weights", "layer", "model"),
-)
-EXAMPLES = Coefficient(
-    "examples", "count", 256, "Training examples that show what each layer is given.", 1, 100_000, scale="log"
 )
 RIDGE = Coefficient(
     "ridge", "real", 10.0, "How much the weights themselves count beside what the layer is given.", 1e-8, 100.0,

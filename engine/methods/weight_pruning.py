@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, count, fraction
-from engine.edit.calibration import damped, input_moments, map_by_inputs
+from engine.edit.calibration import EXAMPLES, damped, input_moments, map_by_inputs
 from engine.edit.gradual import Gradual
 from engine.edit.scores import drawn, magnitude_masks
 from engine.edit.sparse import adaptive_scores, compensated, n_of_m_mask, row_mask
@@ -19,9 +19,6 @@ ALPHA = Coefficient("alpha", "fraction", 0.5, "The share of each weight's size t
 AMOUNT = fraction("amount", 0.5, "The share of the weights that become zero.", below=True)
 N = Coefficient("n", "count", 2, "How many weights stay of every m.", 1, 64)
 M = Coefficient("m", "count", 4, "How many weights, one after another, are chosen from.", 1, 64)
-EXAMPLES = Coefficient(
-    "examples", "count", 256, "Training examples that show what each layer is given.", 1, 100_000, scale="log"
-)
 RIDGE = Coefficient(
     "ridge", "real", 0.1, "What is added to what inputs have in common, so that it can be inverted.", 1e-8, 10.0,
     scale="log",
