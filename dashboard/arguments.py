@@ -110,7 +110,11 @@ def _add_sweep(one: argparse.ArgumentParser) -> None:
     one.add_argument("--vary", metavar="STEP.COEFFICIENT", required=True, help="steps count from 0: 0.amount")
     one.add_argument("--from", dest="low", type=float, metavar="A")
     one.add_argument("--to", dest="high", type=float, metavar="B")
-    one.add_argument("--points", type=int, metavar="N", help="exactly so many")
+    one.add_argument("--points", type=int, metavar="N", help="exactly so many; default: as many as the curve needs")
+    one.add_argument(
+        "--full", action="store_true",
+        help="evaluate every example of every point, and not only until its difference is known to ± 1 point",
+    )  # fmt: skip
     one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
     one.set_defaults(batch=None, threads=None, dtype="")
 

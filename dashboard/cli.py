@@ -201,7 +201,7 @@ def _sweep(options: argparse.Namespace) -> int:
     )
     plan.recipes()  # a bad plan is refused before a model is loaded
     with _measurer(options) as measurer, rows(options.csv, plan) as write:
-        for point in run_sweep(plan, measurer):
+        for point in run_sweep(plan, measurer, options.full):
             write(point)
             print(json.dumps(point.to_dict()) if options.json else line(point, plan), flush=True)
     return 0

@@ -75,7 +75,7 @@ def line(point: Measured | Failed, plan: Sweep) -> str:
     score = a.reason if a.value is None else _scored(a)
     return (
         f"{name} {value:<8} {v.nonzero.value:>12,} of {v.parameters.value:,} parameters not zero  "
-        f"{score}  {v.latency_ms.value:.3f} ms"
+        f"{score} of {point.protocol.examples:,} examples  {v.latency_ms.value:.3f} ms"
     )
 
 

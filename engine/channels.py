@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.method import Channel
 
-REPORT_EVERY_S = 0.1
+REPORT_EVERY_S = 0.05
 LOOK_EVERY_S = 0.02
 
 
@@ -32,14 +32,17 @@ class FolderChannel(Channel):
     _enough: bool = field(default=False, repr=False)
 
     def report(self, partial: Mapping[str, object]) -> None:
-        """Send partial figures; more than ten a second are thinned."""
-        now = time.monotonic()
-        if now - self._reported < REPORT_EVERY_S:
+        """Send partial figures; more than twenty a second are thinned."""
+        if not self.due():
             return
-        self._reported = now
+        self._reported = time.monotonic()
         fresh = self.path.with_suffix(".new")
         fresh.write_text(json.dumps(dict(partial)), "utf-8")
         os.replace(fresh, self.path.with_suffix(".partial"))
+
+    def due(self) -> bool:
+        """Whether the last report is old enough."""
+        return time.monotonic() - self._reported >= REPORT_EVERY_S
 
     def cancelled(self) -> bool:
         """Whether somebody asked to stop; looked up fifty times a second at most."""
@@ -77,3 +80,33 @@ class FolderChannel(Channel):
         """Remove what the line left in the folder."""
         for ending in (".new", ".partial", ".stop", ".enough"):
             self.path.with_suffix(ending).unlink(missing_ok=True)
+
+
+@dataclass
+class Telling(Channel):
+    """Another channel, to which each report says again what was said before.
+
+    told    whether anything is said: the figures of the original are not those that somebody waits for
+    """
+
+    line: Channel
+    told: bool = True
+    known: dict[str, object] = field(default_factory=dict)
+
+    def report(self, partial: Mapping[str, object]) -> None:
+        """Send partial figures, beside those sent before."""
+        self.known.update(partial)
+        if self.told:
+            self.line.report(self.known)
+
+    def due(self) -> bool:
+        """Whether figures sent now would be read."""
+        return self.told and self.line.due()
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self.line.cancelled()
+
+    def enough(self) -> bool:
+        """Whether somebody wants what there is so far."""
+        return self.line.enough()

@@ -126,6 +126,10 @@ class Coefficient:
             )  # fmt: skip
         return list(distinct)
 
+    def between(self, start: float, stop: float) -> float | int:
+        """The value half-way from one to another, on an axis of powers of ten where it has one."""
+        return self._spaced(start, stop, 0.5)
+
     def _spaced(self, start: float, stop: float, share: float) -> float | int:
         if self.scale == "log" and start > 0:
             value = start * float((stop / start) ** share)

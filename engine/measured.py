@@ -21,6 +21,7 @@ class Measured:
     content    a hash of the variant where it was made elsewhere, by no recipe, or its training was ended
     ended      after which step of how many somebody ended the first training that was: then the figures are those
                of that model, and not the recipe's
+    of         how many examples the split has; the protocol says how many were evaluated
     speeds     by batch size: verdict, ratio with its 99 % interval, throughput, how it was timed
     uncounted  of each side, the operators that are not in its multiply-adds, and how often they ran
     elsewhere  the same pair timed on other machines, by a kit
@@ -41,6 +42,7 @@ class Measured:
     elsewhere: Sequence[Mapping[str, object]] = ()
     speeds: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     ended: tuple[int, int] | None = None
+    of: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """As plain data: `measure --json` prints it."""
@@ -51,6 +53,7 @@ class Measured:
             "original": self.original.to_dict(),
             "variant": self.variant.to_dict(),
             "latency_ratio": {str(batch): estimate.to_dict() for batch, estimate in self.ratio.items()},
+            "evaluated": {"examples": self.protocol.examples, "of": self.of},
             "score": self.score,
             "chance": self.chance,
             "compute": {"definition": str(DEFINITION), "uncounted": {k: dict(v) for k, v in self.uncounted.items()}},

@@ -27,6 +27,10 @@ class Channel:
     def report(self, partial: Mapping[str, object]) -> None:
         """Send partial figures."""
 
+    def due(self) -> bool:
+        """Whether figures sent now would be read: making them may cost something."""
+        return True
+
     def cancelled(self) -> bool:
         """Whether somebody asked to stop."""
         return False
@@ -54,6 +58,10 @@ class Relay(Channel):
     def report(self, partial: Mapping[str, object]) -> None:
         """Send partial figures."""
         self.now().report(partial)
+
+    def due(self) -> bool:
+        """Whether figures sent now would be read."""
+        return self.now().due()
 
     def cancelled(self) -> bool:
         """Whether somebody asked to stop."""

@@ -7,14 +7,16 @@ from typing import cast
 import torch
 from torch import nn
 
-from engine.examples import Inputs
+from engine.examples import Inputs, count
 from engine.method import Channel
-from engine.metrics.accuracy import evaluate, score_figures
+from engine.metrics.accuracy import drawn_order, evaluate
 from engine.metrics.answers import Answers, calibration_error
 from engine.metrics.compute import count_work
-from engine.metrics.paired import by_class, compare
+from engine.metrics.paired import OfClass, by_class, compare
 from engine.metrics.record import Protocol, pick_device
+from engine.metrics.score import score_figures
 from engine.metrics.size import signature, size_figures
+from engine.metrics.so_far import SoFar
 from engine.store import Payload
 from engine.workload import Workload
 
@@ -30,22 +32,46 @@ def size_record(model: nn.Module, example: Inputs, counted: nn.Module | None = N
     return {**plain, "uncounted": dict(work.uncounted), "signature": signature(model)}
 
 
-def score_record(model: nn.Module, workload: Workload, protocol: Protocol, channel: Channel) -> Payload:
-    """The score on test, the task's others, and what the model said to each example."""
-    found = evaluate(model, workload.task, workload.test, pick_device(protocol.device), channel)
+def score_record(
+    model: nn.Module, workload: Workload, protocol: Protocol, channel: Channel, original: Payload | None = None
+) -> Payload:
+    """The score on test, the task's others, and what the model said to each example.
+
+    original    the original's own, of all examples, where the protocol lets the evaluation end as soon as the
+                difference from it is known
+    """
+    order = drawn_order(count(workload.test[1]), protocol.seed)
+    beside = None if original is None else _answers(original).terms.double()[order]
+    so_far = SoFar(workload.task, protocol.seed, beside, protocol.precision)
+    found = evaluate(model, workload.task, workload.test, pick_device(protocol.device), channel, so_far)
     figures = score_figures(found.terms, workload.task, protocol.seed)
+    if len(found.places) < len(order):
+        figures[workload.task.figure] = so_far.estimate(found.terms[0], len(order))
     plain: Payload = {name: estimate.to_dict() for name, estimate in figures.items()}
-    return {**plain, "examples": len(found.terms[0]), "answers": found.answers.to_dict()}
+    error = {"error": calibration_error(found.answers, protocol.seed).to_dict()}
+    counts = {"examples": len(found.places), "of": len(order)}
+    return {**plain, **counts, "answers": found.answers.to_dict(), "calibration": error}
 
 
 def pair_record(before: Payload, after: Payload, workload: Workload, seed: int) -> Payload:
-    """Original against variant, example by example, from the score records of both."""
-    original, variant = (Answers.from_dict(cast("Payload", side["answers"])) for side in (before, after))
+    """Original against variant, example by example, from the score records of both: on the examples that both saw."""
+    n, of = cast("int", after["examples"]), cast("int", after["of"])
+    places = torch.arange(of) if n == of else drawn_order(of, seed)[:n]
+    original, variant = _answers(before).of(places), _answers(after)
     targets = workload.test[1]
-    classes = by_class(original, variant, targets, workload.classes) if isinstance(targets, torch.Tensor) else ()
-    errors = [calibration_error(side, seed).to_dict() for side in (original, variant)]
+    classes: tuple[OfClass, ...] = ()
+    if isinstance(targets, torch.Tensor):
+        classes = by_class(original, variant, targets[places], workload.classes)
     return {
-        "paired": compare(original, variant, workload.task, seed).to_dict(),
+        "paired": compare(original, variant, workload.task, seed, places).to_dict(),
         "classes": [one.to_dict() for one in classes],
-        "calibration_error": dict(zip(("original", "variant"), errors, strict=True)),
+        "calibration_error": {"original": _calibration(before), "variant": _calibration(after)},
     }
+
+
+def _answers(record: Payload) -> Answers:
+    return Answers.from_dict(cast("Payload", record["answers"]))
+
+
+def _calibration(record: Payload) -> object:
+    return cast("Payload", record["calibration"])["error"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Unpack, cast
 
 import torch
 
 from engine.errors import Cancelled, InvalidInput, Message, SecateurError, first_line
+from engine.gathering import Options
 from engine.measured import Measured
-from engine.measurement import Measurer, Options
+from engine.measurement import Measurer
 from engine.recipe import Recipe, RecipeLike
+from engine.refining import Refining
 from engine.workload import Workload
 
-DEFAULT_POINTS = 11
 MOST_POINTS = 1000
 
 
@@ -36,7 +37,7 @@ class Sweep:
 
     vary         (step, coefficient), steps counted from 0
     grid         the values; or else
-    points       how many, from low to high; default 11
+    points       how many, from low to high; where neither is given, as many as the curve needs
     """
 
     recipe: Recipe
@@ -46,8 +47,24 @@ class Sweep:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether the curve itself says where its points are."""
+        return self.grid is None and self.points is None
+
+    def refining(self) -> Refining:
+        """What chooses the values of an adaptive sweep. Raises InvalidInput as `recipes` does."""
+        index, name = self._place()
+        step = self.recipe.step(index)
+        coefficient, owner = step.coefficient(name), f"{step.name} (step {index})"
+        if not coefficient.numeric:
+            coefficient.grid(1, owner=owner)  # which says so
+        ends = (coefficient.low if self.low is None else self.low, coefficient.top if self.high is None else self.high)
+        low, high = (coefficient.validate(end, owner) for end in ends)
+        return Refining(coefficient, low, high, owner)
+
     def recipes(self) -> list[Recipe]:
-        """The recipes of all points, each once, coarse first.
+        """The recipes of all points, each once, coarse first; of an adaptive sweep the first ones.
 
         Raises InvalidInput where the step or coefficient is not there, is not a number, or the grid is not allowed.
         """
@@ -55,19 +72,14 @@ class Sweep:
         step = self.recipe.step(index)
         coefficient = step.coefficient(name)
         owner = f"{step.name} (step {index})"
+        if self.adaptive:
+            return [self.recipe.vary(index, name, value) for value in self.refining().first]
         if self.grid is None:
-            points = DEFAULT_POINTS if self.points is None else self.points
+            points = self.points
             if isinstance(points, bool) or not isinstance(points, int) or not 1 <= points <= MOST_POINTS:
                 raise InvalidInput(
                     "points must be a whole number from 1 to {most}, got {got}", most=MOST_POINTS, got=points
                 )
-            if self.points is None and coefficient.kind == "count":
-                ends = (
-                    coefficient.low if self.low is None else self.low,
-                    coefficient.top if self.high is None else self.high,
-                )
-                low, high = (coefficient.validate(end, owner) for end in ends)
-                points = min(points, _room(float(str(low)), float(str(high))))
             values: Sequence[object] = coefficient.grid(points, self.low, self.high, owner)
         else:
             values = self._given(len(self.grid))
@@ -92,10 +104,6 @@ class Sweep:
         if not 1 <= n <= MOST_POINTS:
             raise InvalidInput("a grid must hold 1 to {most} values, got {n}", most=MOST_POINTS, n=n)
         return self.grid or ()
-
-
-def _room(low: float, high: float) -> int:
-    return max(1, int(high) - int(low) + 1)
 
 
 def _each_once(recipes: list[Recipe]) -> list[Recipe]:
@@ -123,31 +131,50 @@ def sweep(
     vary: tuple[int, str],
     grid: Sequence[object] | None = None,
     points: int | None = None,
+    full: bool = False,
     **options: Unpack[Options],
 ) -> Iterator[Measured | Failed]:
-    """Measure a recipe at each value of one coefficient; each point comes once, after it has been committed.
+    """Measure a recipe at values of one coefficient; each point comes once, after it has been committed.
 
     vary       (step, coefficient), steps counted from 0
     grid       the values, exactly these; or
-    points     how many, over the coefficient's range, both ends included; default 11
+    points     how many, over the coefficient's range, both ends included; where neither is given, the curve says where
+               it needs them: the ends and the middle, then where it bends, 25 at most
+    full       every example of every point; else the evaluation of a point ends where its difference from the
+               original is known to ± 1 point with 95 %, and says how many examples it took
     options    device, protocol, store, fresh, channel: see Options
 
     A point that cannot be measured comes as Failed. Raises InvalidInput at once for a bad grid, Cancelled later.
     """
     plan = Sweep(Recipe.of(recipe), vary, None if grid is None else tuple(grid), points)
-    return run_sweep(plan, Measurer(workload, **options))
+    return run_sweep(plan, Measurer(workload, **options), full)
 
 
-def run_sweep(plan: Sweep, measurer: Measurer) -> Iterator[Measured | Failed]:
+def run_sweep(plan: Sweep, measurer: Measurer, full: bool = False) -> Iterator[Measured | Failed]:
     """The points of a planned sweep, one by one. Raises InvalidInput at once for a bad plan."""
     recipes = plan.recipes()
-    return (point(measurer, recipe) for recipe in recipes)
+    if plan.adaptive:
+        return _refined(plan, plan.refining(), measurer, full)
+    return (point(measurer, recipe, full) for recipe in recipes)
 
 
-def point(measurer: Measurer, recipe: Recipe) -> Measured | Failed:
+def _refined(plan: Sweep, refining: Refining, measurer: Measurer, full: bool) -> Iterator[Measured | Failed]:
+    """The points of an adaptive sweep, each chosen by those before it."""
+    while (value := refining.next()) is not None:
+        found = point(measurer, plan.recipe.vary(*plan.vary, value), full)
+        if isinstance(found, Failed):
+            refining.heard(value, None)
+        else:
+            apart = cast("dict[str, dict[str, float | None]]", found.pair["paired"])["difference"]
+            half = 0.0 if apart["high"] is None or apart["low"] is None else (apart["high"] - apart["low"]) / 2
+            refining.heard(value, found.variant[found.score].value, half)
+        yield found
+
+
+def point(measurer: Measurer, recipe: Recipe, full: bool = True) -> Measured | Failed:
     """One point, with its failure as a value; only a cancellation is raised."""
     try:
-        return measurer.measure(recipe)
+        return measurer.measure(recipe, anytime=not full)
     except Cancelled:
         raise
     except SecateurError as error:

@@ -30,10 +30,10 @@ KEPT_MEASURERS = 3  # with all that methods have computed
 class Job:
     """One thing to be done for one recipe, as text.
 
-    kind         "point" (measure it), "baseline" (measure the original in the numbers that `detail` names), "layers"
-                 (all of them, treated one by one by the step `detail`), "weights" (of the layer `detail`), "price" (how
-                 long its trainings take), "line" (number `detail`, written by original and variant), "map" (what can be
-                 done to each layer of the original)
+    kind         "point" (measure it), "anytime" (measure it as well as a curve shows it), "baseline" (measure the
+                 original in the numbers that `detail` names), "layers" (all of them, treated one by one by the step
+                 `detail`), "weights" (of the layer `detail`), "price" (how long its trainings take), "line" (number
+                 `detail`, written by original and variant), "map" (what can be done to each layer of the original)
     reference    the workload's, with the fingerprint that it must have
     protocol     JSON
     """
@@ -102,11 +102,11 @@ def _looker(reference: str, fingerprint: str, protocol: str, store: Store) -> Me
 
 def look_up(job: Job, store: Store) -> dict[str, object] | None:
     """The answer to a point's job where the store holds it; nothing is measured."""
-    if job.kind not in ("point", "baseline"):
+    if job.kind not in ("point", "anytime", "baseline"):
         return None
     looker = _looker(job.reference, job.fingerprint, job.protocol, store)
     what = Variant(job.detail) if job.kind == "baseline" else job.recipe
-    found = looker.lookup(what) if looker.workload.fingerprint == job.fingerprint else None
+    found = looker.lookup(what, job.kind == "anytime") if looker.workload.fingerprint == job.fingerprint else None
     return None if found is None else found.to_dict()
 
 
@@ -132,8 +132,8 @@ def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
 
 def _result(job: Job, measurer: Measurer) -> dict[str, object]:
     recipe = Recipe.parse(job.recipe)
-    if job.kind == "point":
-        return measurer.measure(recipe).to_dict()
+    if job.kind in ("point", "anytime"):
+        return measurer.measure(recipe, anytime=job.kind == "anytime").to_dict()
     if job.kind == "baseline":
         return measurer.measure_baseline(job.detail).to_dict()
     if job.kind == "layers":

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from engine.metrics.record import Estimate
+from engine.metrics.resampling import resampled_sums
 
 BINS = 15
-RESAMPLES = 1000
 DTYPES = {"terms": np.float32, "predicted": np.int32, "confidence": np.float32}
 
 
@@ -39,6 +39,11 @@ class Answers:
             if (tensor := getattr(self, name)) is not None
         }
 
+    def of(self, places: Tensor) -> Answers:
+        """Those to some of the examples."""
+        found = {name: tensor[places] for name in DTYPES if (tensor := getattr(self, name)) is not None}
+        return Answers(**found)
+
     @classmethod
     def from_dict(cls, plain: dict[str, object]) -> Answers:
         """What `to_dict` gave."""
@@ -57,15 +62,9 @@ def calibration_error(answers: Answers, seed: int = 0) -> Estimate:
     n = len(answers.predicted)
     gap = answers.terms[:, 0].double() - answers.confidence.double()  # examples
     bins = (answers.confidence * BINS).long().clamp(0, BINS - 1)
-
-    def error(chosen: Tensor) -> Tensor:
-        sums = torch.zeros(len(chosen), BINS, dtype=torch.float64)
-        return sums.scatter_add_(1, bins[chosen], gap[chosen]).abs().sum(1) / n  # resamples
-
-    generator = torch.Generator().manual_seed(seed)
-    value = float(error(torch.arange(n)[None]))
-    drawn = torch.cat([error(torch.randint(n, (100, n), generator=generator)) for _ in range(RESAMPLES // 100)])
-    return Estimate.drawn(value, drawn, n, "fraction")
+    in_bins = torch.zeros(n, BINS, dtype=torch.float64).scatter_(1, bins[:, None], gap[:, None])
+    drawn = resampled_sums(in_bins, seed).abs().sum(1) / n
+    return Estimate.drawn(float(in_bins.sum(0).abs().sum()) / n, drawn, n, "fraction")
 
 
 def _packed(tensor: Tensor, dtype: type) -> str:

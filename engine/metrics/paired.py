@@ -10,11 +10,10 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from engine.metrics.answers import RESAMPLES, Answers
+from engine.metrics.answers import Answers
 from engine.metrics.record import Estimate
+from engine.metrics.resampling import RESAMPLES, resampled_sums
 from engine.task import Task
-
-AT_ONCE = 50  # resamples
 
 
 @dataclass(frozen=True)
@@ -64,35 +63,44 @@ class OfClass:
         return {"name": self.name, "n": self.original.n, **sides}
 
 
-def compare(original: Answers, variant: Answers, task: Task, seed: int = 0) -> Paired:
+def compare(original: Answers, variant: Answers, task: Task, seed: int = 0, places: Tensor | None = None) -> Paired:
     """Original against variant on the same examples.
+
+    places    of these examples in the split: (n,); default 0 to n - 1
 
     Source of the test: Quinn McNemar, Note on the sampling error of the difference between correlated proportions or
     percentages, Psychometrika 1947; in its exact form.
     """
-    a, b = original.terms.double().nan_to_num(), variant.terms.double().nan_to_num()  # a broken answer is no right one
-    difference, p = _difference(a, b, task, seed)
     agreement = Estimate.missing("the task has no classes", "fraction")
     if original.predicted is not None and variant.predicted is not None:
         same = original.predicted == variant.predicted
         agreement = share(int(same.sum()), len(same))
     if not task.proportion:
+        difference, p = scores_apart(original.terms, variant.terms, task, seed)
         return Paired(None, None, p, difference, agreement)
-    right_a, right_b = a[:, 0] > 0.5, b[:, 0] > 0.5
-    gained, lost = (tuple(side.nonzero().flatten().tolist()) for side in (right_b & ~right_a, right_a & ~right_b))
-    if not _same(original, variant):
-        difference = of_counts(len(gained), len(lost), len(right_a))
-    uneven = len(gained) + len(lost)
+    right_a, right_b = right_of(original.terms), right_of(variant.terms)
+    where = torch.arange(len(right_a)) if places is None else places
+    turned = [side.nonzero().flatten() for side in (right_b & ~right_a, right_a & ~right_b)]
+    gained, lost = (found[where[found].argsort()] for found in turned)
+    n, uneven = len(right_a), len(gained) + len(lost)
+    nothing = Estimate(0.0, 0.0, 0.0, n, "fraction")
+    difference = nothing if _same(original, variant) else of_counts(len(gained), len(lost), n)
     exact = float(binomtest(len(gained), uneven).pvalue) if uneven else 1.0
-    said = {name: _said(original, variant, places) for name, places in (("gained", gained), ("lost", lost))}
-    return Paired(gained, lost, exact, difference, agreement, said)
+    said = {name: _said(original, variant, found) for name, found in (("gained", gained), ("lost", lost))}
+    return Paired(tuple(where[gained].tolist()), tuple(where[lost].tolist()), exact, difference, agreement, said)
 
 
-def _said(original: Answers, variant: Answers, places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def right_of(terms: Tensor) -> Tensor:
+    """Which examples are right, of terms (n, k) of a task that counts them: (n,); a broken answer is no right one."""
+    return terms[:, 0].nan_to_num() > 0.5
+
+
+def _said(original: Answers, variant: Answers, places: Tensor) -> tuple[tuple[int, int], ...]:
     """What both say to these examples."""
     if original.predicted is None or variant.predicted is None:
         return ()
-    return tuple((int(original.predicted[place]), int(variant.predicted[place])) for place in places)
+    before, after = (side.predicted[places].tolist() for side in (original, variant))  # type: ignore[index]
+    return tuple(zip(before, after, strict=True))
 
 
 def _same(one: Answers, other: Answers) -> bool:
@@ -137,21 +145,17 @@ def share(right: int, n: int) -> Estimate:
     return Estimate.share(right, n)
 
 
-def _difference(a: Tensor, b: Tensor, task: Task, seed: int) -> tuple[Estimate, float]:
-    """The scores' difference with its interval from the same resamples of both, and how often it has the other sign."""
-    value = float(task.finish(b.sum(0)) - task.finish(a.sum(0)))
-    if not torch.tensor(value).isfinite():
+def scores_apart(before: Tensor, after: Tensor, task: Task, seed: int) -> tuple[Estimate, float]:
+    """The scores' difference with its interval from the same resamples of both, and how often it has the other sign.
+
+    before, after    (n, k): what each example adds; one whose answer is broken adds nothing
+    """
+    both = torch.cat([before.double().nan_to_num(), after.double().nan_to_num()], dim=1)
+    first, second = (task.finish(half) for half in both.sum(0).split(before.shape[1]))
+    value = float(second - first)
+    if not math.isfinite(value):
         return Estimate.missing("one of the scores is not finite", task.unit), 1.0
-    n, generator = len(a), torch.Generator().manual_seed(seed)
-    both, drawn_sums = torch.cat([a, b], dim=1), []
-    for _ in range(RESAMPLES // AT_ONCE):
-        chosen = torch.randint(n, (AT_ONCE, n), generator=generator)
-        times = torch.zeros(AT_ONCE, n, dtype=torch.float64).scatter_add_(
-            1, chosen, torch.ones(AT_ONCE, n, dtype=torch.float64)
-        )
-        drawn_sums.append(times @ both)  # how often each example was drawn, by what it adds
-    before, after = (task.finish(half) for half in torch.cat(drawn_sums).split(a.shape[1], dim=1))
-    drawn = after - before
+    low, high = (task.finish(half) for half in resampled_sums(both, seed).split(before.shape[1], dim=1))
+    drawn = high - low
     tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))
-    return Estimate.drawn(value, drawn, n, task.unit), p
+    return Estimate.drawn(value, drawn, len(both), task.unit), min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))

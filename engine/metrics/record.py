@@ -18,6 +18,8 @@ from engine.metrics.rounds import device_name
 # One core is left to the rest of the machine: torch's threads wait for each other by spinning, and where another
 # program takes a core from two of them, a training was seen to take 34 s instead of the 4 s of one thread.
 DEFAULT_THREADS = max(1, torch.get_num_threads() - 1)
+PRECISION = 0.01  # a point of accuracy: what a curve on a screen shows
+QUICK_WARM_UP, QUICK_ROUNDS, QUICK_S = 2, 5, 0.05
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Protocol:
     warm_up    runs that are thrown away; then rounds of A B B A, at least `least_rounds` and at most `most_rounds`,
                until the ratio's interval is narrower than ± 2 % or `budget_s` seconds are spent on the batch size
     examples   of the split that were evaluated; 0 stands for all
+    precision  half the width of the 95 % interval of the difference from the original, in the score's unit, at which
+               the evaluation ends; 0 stands for never
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16")
@@ -89,6 +93,7 @@ class Protocol:
     split: str = "test"
     seed: int = 0
     examples: int = 0
+    precision: float = 0.0
     warm_up: int = 5
     least_rounds: int = 10
     most_rounds: int = 150
@@ -129,8 +134,15 @@ class Protocol:
 
     def of_batch(self, batch: int) -> dict[str, object]:
         """What a latency figure of one batch size hangs on."""
-        others = ("batches", "split", "seed", "examples")
+        others = ("batches", "split", "seed", "examples", "precision")
         return {"batch": batch, **{k: v for k, v in asdict(self).items() if k not in others}}
+
+    def anytime(self) -> Protocol:
+        """The same, ending as soon as what a curve shows is known: the difference to a point, and a few rounds."""
+        return replace(
+            self, precision=PRECISION, warm_up=min(self.warm_up, QUICK_WARM_UP),
+            least_rounds=min(self.least_rounds, QUICK_ROUNDS), budget_s=min(self.budget_s, QUICK_S),
+        )  # fmt: skip
 
     def evaluated(self, n: int) -> Protocol:
         """The same with the number of examples that were evaluated."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import Cancelled
-from engine.metrics.accuracy import BATCH, score_estimate, score_terms
+from engine.metrics.accuracy import BATCH, score_terms
+from engine.metrics.score import score_estimate
 from engine.task import TASKS
 from tests.devices import DEVICES
 from tests.methods.nets import Listening

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from engine import Workload
-from engine.metrics.accuracy import all_terms, score_figures
+from engine.metrics.accuracy import all_terms
+from engine.metrics.score import score_figures
 from sample_models import load
 from sample_models.character_lm import end, line, pair, signs, splits, start
 from sample_models.django_strings import LENGTH, corpus

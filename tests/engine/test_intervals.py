@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.metrics.accuracy import score_estimate
 from engine.metrics.answers import Answers, calibration_error
 from engine.metrics.paired import compare, of_counts
 from engine.metrics.record import Estimate
 from engine.metrics.rounds import RESAMPLES, ratio_of, resampled_quantile
+from engine.metrics.score import score_estimate
 from engine.metrics.verdict import SAME, SLOWER, speed_of
 from engine.task import TASKS
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engine import UnknownName, Workload
-from engine.metrics.accuracy import all_terms, score_figures, score_terms
+from engine.metrics.accuracy import all_terms, score_terms
+from engine.metrics.score import score_figures
 from sample_models import available_models, load, reference
 from sample_models.files import HERE, data_file, sha256
 from tests.states import bits, contents
