@@ -123,13 +123,12 @@ class Gathering:
             speeds[batch] = speed_of_record(record, batch, machine, (before, after))
         sizes = (("original", before), ("variant", after))
         work = {name: cast("dict[str, int]", size["uncounted"]) for name, size in sizes}
-        n = cast("int", after["examples"])
+        n, of = cast("int", after["examples"]), cast("int", after["of"])
+        made = (recipe, "") if isinstance(recipe, Recipe) else (Recipe(), recipe.content)
         return Measured(
-            *((recipe, self.workload.name) if isinstance(recipe, Recipe) else (Recipe(), self.workload.name)),
-            how.evaluated(n), Measurement(original), Measurement(changed), ratio, self.workload.chance,
-            recipe.content if isinstance(recipe, Variant) else "", self.workload.task.figure,
-            self._pair(recipe, before, after, get), work, self._elsewhere(before, after), speeds,
-            of=cast("int", after["of"]),
+            made[0], self.workload.name, how.evaluated(n, of), Measurement(original), Measurement(changed), ratio,
+            self.workload.chance, made[1], self.workload.task.figure, self._pair(recipe, before, after, get), work,
+            self._elsewhere(before, after), speeds, of=of,
         )  # fmt: skip
 
     def _side(
@@ -142,25 +141,32 @@ class Gathering:
         size = get("size", self.keys.size(recipe), partial(self._sizes, model, recipe))
         line = Telling(self.channel, told=before is not None)
         line.report({"figures": {name: figure.to_dict() for name, figure in _estimates(size).items()}})
-        key = self.keys.score(recipe)
-        made = key if how is None or not how.precision else {**key, "precision": how.precision}
-        score = self._best("score", (key, made), partial(self._score, model, how or self.protocol, line, before), get)
-        if made != key and score["examples"] == score["of"]:
-            self._put("score", key, score)
+        score = self._scored(
+            recipe, how or self.protocol, partial(self._score, model, how or self.protocol, line, before), get
+        )
         return _estimates(size) | _estimates(score), size | score
 
-    def _best(
-        self, kind: RecordKind, keys: tuple[Payload, Payload], compute: Callable[[], Payload], get: Get
-    ) -> Payload:
-        """The record under the first key where there is one, else under the second."""
-        full = self._held(kind, keys[0]) if keys[0] != keys[1] else None
-        return get(kind, keys[1], compute) if full is None else full
+    def _scored(self, recipe: Made, how: Protocol, compute: Callable[[], Payload], get: Get) -> Payload:
+        """The score's record; one of all examples serves everybody, also where it was asked for fewer."""
+        key = self.keys.score(recipe)
+        if not how.precision:
+            return get("score", key, compute)
+        some = {**key, "precision": how.precision}
+        found = self._held("score", key) or self._held("score", some)
+        if found is None and get == self.find:
+            raise NotStored
+        if found is None:
+            self.channel.check()
+            found = run_or_name(compute)
+            self._put("score", key if found["examples"] == found["of"] else some, found)
+        return found
 
     def _timed(
         self, signatures: tuple[object, object], variant: tuple[Build, Made], batch: int, how: Protocol, get: Get
     ) -> Payload:
-        keys = [Keys(self.workload, one).latency(batch, *signatures) for one in (self.protocol, how)]
-        return self._best("latency", (keys[0], keys[1]), partial(self._times, *variant, batch, how), get)
+        full, quick = (Keys(self.workload, one).latency(batch, *signatures) for one in (self.protocol, how))
+        held = self._held("latency", full) if full != quick else None
+        return get("latency", quick, partial(self._times, *variant, batch, how)) if held is None else held
 
     def _pair(self, recipe: Made, before: Payload, after: Payload, get: Get) -> Payload:
         key = self.keys.pair(recipe)

@@ -13,7 +13,6 @@ MOST_REFINED = 25  # points
 COARSE = 0.26  # of the axis: a gap that is wider is always halved, so that no curve has less than five points
 FINE = 1 / 64  # of the axis: some ten pixels; a narrower gap is drawn well whatever is in it
 BEND = 0.02  # of the height: some six pixels, by which a straight line would be wrong
-JUMP = 0.15  # of the height, between two neighbours: a straight line through it says where nobody has looked
 LEAST_HEIGHT = 0.05  # in the score's unit: a curve that moves less is flat
 
 
@@ -92,12 +91,10 @@ class Refining:
         heights = [spot.score for spot in self._spots if spot.score is not None]
         height = max(LEAST_HEIGHT, max(heights) - min(heights))
         noise = math.hypot(left.half, right.half) / height
-        bend, jump = self._bend(i) / height, abs(right.score - left.score) / height
+        bend = self._bend(i) / height  # across a cliff an eighth of it, however narrow the gap
         if width > COARSE:
             return 1 + width
-        if bend > max(BEND, noise):
-            return bend
-        return width * jump if jump > max(JUMP, noise) and width > 2 * FINE else 0.0
+        return bend if bend > max(BEND, noise) else 0.0
 
     def _bend(self, i: int) -> float:
         """How far the middle of a gap may lie from the straight line, by the parabolas through either neighbour."""

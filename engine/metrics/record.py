@@ -144,9 +144,9 @@ class Protocol:
             least_rounds=min(self.least_rounds, QUICK_ROUNDS), budget_s=min(self.budget_s, QUICK_S),
         )  # fmt: skip
 
-    def evaluated(self, n: int) -> Protocol:
-        """The same with the number of examples that were evaluated."""
-        return replace(self, examples=n)
+    def evaluated(self, n: int, of: int) -> Protocol:
+        """The same with the number of examples that were evaluated, of so many."""
+        return replace(self, examples=n, precision=self.precision if n < of else 0.0)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data."""

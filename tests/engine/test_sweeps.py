@@ -8,8 +8,21 @@ from itertools import pairwise
 import pytest
 import torch
 
-from engine import Cancelled, Failed, InvalidInput, Measured, Measurer, Recipe, Sweep, run_sweep, sweep
-from engine.sweeps import DEFAULT_POINTS, MOST_POINTS, coarse_first
+from engine import (
+    Cancelled,
+    Failed,
+    InvalidInput,
+    Measured,
+    Measurer,
+    Recipe,
+    Sweep,
+    Workload,
+    measure,
+    run_sweep,
+    sweep,
+)
+from engine.refining import MOST_REFINED
+from engine.sweeps import MOST_POINTS, coarse_first
 from tests.engine.quick import CountingStore, quick
 from tests.methods.nets import Listening, explored, linear
 from tests.tiny import tiny
@@ -41,10 +54,75 @@ def test_a_grid_means_exactly_its_values_each_once() -> None:
     assert sorted(amounts(found)) == [0.0, 0.123456789, 0.3, 0.7]
 
 
-def test_where_neither_is_given_there_is_a_default() -> None:
-    assert len(Sweep(PRUNE, (0, "amount")).recipes()) == DEFAULT_POINTS
-    few = Sweep(TWO, (1, "steps"), low=0, high=3).recipes()
-    assert sorted(recipe.steps[1].whole("steps") for recipe in few) == [0, 1, 2, 3]
+def test_where_neither_is_given_the_curve_says_where_its_points_are() -> None:
+    found = swept()
+    values = amounts(found)
+    knob = PRUNE.steps[0].coefficient("amount")
+    assert values[:3] == [knob.low, knob.top, amounts(swept(points=3))[2]]
+    assert 5 <= len(set(values)) == len(values) <= MOST_REFINED
+    assert [r.steps[0].number("amount") for r in Sweep(PRUNE, (0, "amount")).recipes()] == values[:3]
+    few = run_sweep(Sweep(TWO, (1, "steps"), low=0, high=3), Measurer(tiny("linear"), protocol=quick()))
+    assert sorted(point.recipe.steps[1].whole("steps") for point in few) == [0, 1, 2, 3]
+
+
+def large(n: int = 3000) -> Workload:
+    """The linear net with many test examples, nine in ten labelled as it answers."""
+    small = tiny("linear")
+    x = 3 * torch.randn(n, *small.test[0].shape[1:], generator=torch.Generator().manual_seed(6))
+    with torch.no_grad():
+        y = small.model()(x).argmax(1)
+    y[::10] = (y[::10] + 1) % 3
+    return small.with_own(test=(x, y))
+
+
+GENTLE = Recipe.of([["weight_pruning", {"amount": 0.05}]])
+
+
+def test_a_point_ends_where_its_difference_is_known_to_a_point_and_says_so() -> None:
+    workload = large()
+    (found,) = sweep(workload, GENTLE, (0, "amount"), grid=[0.05], protocol=quick())
+    (full,) = sweep(workload, GENTLE, (0, "amount"), grid=[0.05], protocol=quick(), full=True)
+    assert isinstance(found, Measured)
+    assert isinstance(full, Measured)
+    plain = found.to_dict()
+    n = found.protocol.examples
+    assert 200 <= n < 3000
+    assert plain["evaluated"] == {"examples": n, "of": 3000}
+    assert plain["variant"]["accuracy"]["n"] == n == plain["paired"]["difference"]["n"]  # type: ignore[index]
+    assert (plain["paired"]["difference"]["high"] - plain["paired"]["difference"]["low"]) / 2 <= 0.01  # type: ignore[index]
+    assert full.protocol.examples == full.original.accuracy.n == 3000
+    assert full.to_dict()["evaluated"] == {"examples": 3000, "of": 3000}
+    assert found.original.accuracy == full.original.accuracy
+    assert found.variant.accuracy.low <= full.variant.accuracy.value <= found.variant.accuracy.high
+    assert measure(workload, GENTLE, protocol=quick()).variant.accuracy == full.variant.accuracy
+    places = set(plain["paired"]["examples"]["lost"])  # type: ignore[index]
+    assert places <= set(full.to_dict()["paired"]["examples"]["lost"])  # type: ignore[index]
+
+
+def test_a_full_record_serves_a_sweep_and_all_examples_are_a_full_record() -> None:
+    workload, store = large(), CountingStore()
+    options = {"protocol": quick(), "store": store}
+    measure(workload, GENTLE, **options)
+    store.count()
+    (found,) = sweep(workload, GENTLE, (0, "amount"), grid=[0.05], **options)
+    assert found.protocol.examples == 3000
+    assert store.count() == {"size": 0, "score": 0, "latency": 0}
+    (strong,) = sweep(workload, GENTLE, (0, "amount"), grid=[0.9], **options)
+    assert strong.protocol.examples == 3000
+    store.count()
+    assert measure(workload, strong.recipe, **options).variant.accuracy == strong.variant.accuracy
+    assert store.count()["score"] == 0
+
+
+def test_a_point_that_ended_early_is_no_full_record() -> None:
+    workload, store = large(), CountingStore()
+    options = {"protocol": quick(), "store": store}
+    (found,) = sweep(workload, GENTLE, (0, "amount"), grid=[0.05], **options)
+    assert Measurer(workload, **options).lookup(GENTLE) is None
+    assert Measurer(workload, **options).lookup(GENTLE, anytime=True).variant == found.variant
+    store.count()
+    assert measure(workload, GENTLE, **options).protocol.examples == 3000
+    assert store.count()["score"] == 1
 
 
 def test_part_of_a_range() -> None:
