@@ -75,7 +75,7 @@ def wishes_of(view: View) -> Wishes:
     def job(kind: str, of: Recipe, detail: str = "") -> Job:
         return Job.of(kind, workload, of, protocol, detail)
 
-    names = cache.layers(view.model)
+    names, along = cache.layers(view.model), "point" if view.full else "anytime"
     layer = view.layer if view.layer in names else cache.largest_layer(view.model)
     return Wishes(
         original=job("point", Recipe()),
@@ -84,10 +84,10 @@ def wishes_of(view: View) -> Wishes:
         weights=job("weights", recipe, layer) if layer else None,
         line=job("line", recipe, str(view.line)) if workload.decode is not None else None,
         curve=curve,
-        points=[job("point", r) for r in curve.recipes] if curve else [],
+        points=[job(along, r) for r in curve.recipes] if curve else [],
         closer=_closer(view, workload, protocol),
-        random=tuple(job("point", r) for r in at_random(view, curve)),
-        bare=tuple(job("point", r) for r in without_repair(view, curve)),
+        random=tuple(job(along, r) for r in at_random(view, curve)),
+        bare=tuple(job(along, r) for r in without_repair(view, curve)),
         baselines=tuple(
             job("baseline", Recipe(), name) for name in BASELINES if protocol.dtype in ("", workload.dtype)
         ),

@@ -28,6 +28,7 @@ class View:
     layer   the weights under the microscope; "" is the largest
     line    the number of the line that a language model writes
     closer  what is looked at more closely: one of CLOSER, or nothing
+    full    whether the curve's points are evaluated on every example
     how     how it is measured, where not as this server does by habit
     """
 
@@ -39,6 +40,7 @@ class View:
     layer: str = ""
     line: int = 0
     closer: str = ""
+    full: bool = False
     how: How = field(default_factory=How)
 
     @property
@@ -66,6 +68,7 @@ class View:
             "layer": self.layer,
             **({"line": self.line} if self.line else {}),
             **({"closer": self.closer} if self.closer else {}),
+            **({"full": True} if self.full else {}),
             **({"how": self.how.to_dict()} if self.how != How() else {}),
         }
         return json.dumps(plain, separators=(",", ":"))
@@ -110,7 +113,11 @@ def _checked(plain: Mapping[str, object]) -> View:
     closer, how = plain.get("closer", ""), How.of(plain.get("how", {}))
     if closer not in ("", *CLOSER):
         raise InvalidInput("closer must be one of {all}, got {got}", all=", ".join(CLOSER), got=str(closer)[:40])
-    return View(model, recipe, frozenset(off), _vary(plain.get("vary"), recipe), str(x), layer, line, str(closer), how)
+    full = plain.get("full", False)
+    if not isinstance(full, bool):
+        raise InvalidInput("full must be true or false, got {got}", got=str(full)[:40])
+    vary = _vary(plain.get("vary"), recipe)
+    return View(model, recipe, frozenset(off), vary, str(x), layer, line, str(closer), full, how)
 
 
 def _vary(given: object, recipe: Recipe) -> tuple[int, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -35,16 +35,45 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
         state.show(replace(state.view(), x=axis))
 
     state.put("axis", view.x)
-    st.segmented_control(
-        t("Horizontal axis"), AXES, key="axis", on_change=state.on_move("axis", changed), required=True,
-        format_func=lambda a: t(labels[a]), label_visibility="collapsed",
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            t("Horizontal axis"), AXES, key="axis", on_change=state.on_move("axis", changed), required=True,
+            format_func=lambda a: t(labels[a]), label_visibility="collapsed",
+        )  # fmt: skip
+        _all_examples(view)
     data = curve_data(view, wishes, outcomes)
     picked = live_chart(curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick)
     del picked  # read in the callback
+    if few := rests_on([o.result for job in wishes.points if (o := outcomes[job.key]).status == "done"]):
+        st.caption(few)
     missing = [cache.runner().outcome(job) for job in wishes.baselines]
     if reasons := [plain(outcome.error) for outcome in missing if outcome.status == "failed"]:
         st.caption(t("Not drawn: {why}.", why="; ".join(reasons)))
+
+
+def _all_examples(view: View) -> None:
+    """The switch from as many examples as a curve needs to all of them."""
+
+    def changed(full: bool) -> None:
+        state.show(replace(state.view(), full=full))
+
+    state.put("full", view.full)
+    note = "Evaluate every example at every point, and not only until its difference is known to ± 1 point."
+    st.toggle(t("All examples"), key="full", on_change=state.on_move("full", changed), help=t(note))
+
+
+def rests_on(results: Sequence[Mapping[str, object]]) -> str:
+    """On how many examples the points rest, where not on all of them, as a sentence."""
+    seen = [cast("dict[str, int]", result["evaluated"]) for result in results]
+    some = [counts["examples"] for counts in seen if counts["examples"] < counts["of"]]
+    if not some:
+        return ""
+    key = (
+        "{n} of {points} points rest on {least} to {most} of {of} examples: until the difference from the original is "
+        "known to ± 1 point."
+    )
+    counts = {"least": f"{min(some):,}", "most": f"{max(some):,}", "of": f"{seen[0]['of']:,}"}
+    return t(key, n=len(some), points=len(seen), **counts)
 
 
 def _pick() -> None:

@@ -21,6 +21,7 @@ from dashboard.charts import (
 )
 from dashboard.live_chart import MUTED
 from dashboard.view import AXES
+from dashboard.views.tradeoff import rests_on
 from engine import Estimate, available_methods
 
 from .points import ORIGINAL, measured
@@ -186,3 +187,12 @@ def test_another_score_has_its_own_range() -> None:
     layout = curve_chart(replace(DATA, score="R²", unit="R²")).layout
     assert layout.yaxis.range is None
     assert layout.yaxis.title.text == "R²"
+
+
+def test_it_is_said_on_how_many_examples_points_rest() -> None:
+    results = [{"evaluated": {"examples": n, "of": 2000}} for n in (512, 2000, 1024)]
+    assert rests_on(results) == (
+        "2 of 3 points rest on 512 to 1,024 of 2,000 examples: until the difference from the original is known to "
+        "± 1 point."
+    )
+    assert rests_on(results[1:2]) == rests_on([]) == ""

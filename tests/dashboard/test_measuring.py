@@ -134,6 +134,14 @@ def test_wishes_name_the_layer_and_the_price() -> None:
     assert plain.weights.detail.startswith("blocks.0.")
 
 
+@pytest.mark.parametrize(("full", "kind"), [(False, "anytime"), (True, "point")])
+def test_a_curve_takes_as_many_examples_as_it_needs_or_all(full: bool, kind: str) -> None:
+    wishes = wishes_of(view_of([PRUNE, ["repair", {}]], (0, "amount"), full=full))
+    beside = [*wishes.points, *wishes.random, *wishes.bare]
+    assert {job.kind for job in beside} == {kind}
+    assert wishes.here.kind == wishes.original.kind == "point"
+
+
 def test_without_training_all_is_wanted_at_once_the_original_first() -> None:
     view = view_of([PRUNE], (0, "amount"))
     wishes = wishes_of(view)

@@ -21,7 +21,7 @@ def page(open_page: OpenPage) -> Page:
 
 def test_each_step_has_its_title_formula_form_and_sliders(page: Page) -> None:
     kinds = available_methods()
-    toggles = [toggle.label for toggle in page.at.toggle]
+    toggles = [toggle.label for toggle in page.at.sidebar.toggle]
     assert toggles == [f"**{i}. {kinds[name].title}**" for i, (name, _) in enumerate(THREE, start=1)]
     steps = [kinds[name](values["form"]) for name, values in THREE]
     shown = [element.value for element in page.at.latex]

@@ -44,4 +44,5 @@ def views(draw: st.DrawFn, least: int = 0) -> View:
         vary=draw(st.sampled_from(numbers)) if numbers else first_vary(recipe),
         x=draw(st.sampled_from(AXES)),
         layer=draw(WORDS),
+        full=draw(st.booleans()),
     )
