@@ -56,9 +56,18 @@ def protocol(how: str = "{}") -> Protocol:
     return How.of(json.loads(how)).protocol()
 
 
-@st.cache_data(max_entries=1000, show_spinner=False)
-def things(model: str, recipe: str, index: int) -> tuple[int | None, str]:
+def things(model: str, recipe: Recipe, index: int) -> tuple[int | None, str]:
     """How many layers or nodes a step of a recipe acts on, or None and why it cannot act."""
+    # What comes later, and the share itself, do not matter: they would have it counted anew at every move.
+    step = recipe.step(index)
+    for coefficient in type(step).coefficients:
+        if coefficient.counts and coefficient.name in step.values:
+            step = step.with_value(coefficient.name, coefficient.default)
+    return _things(model, str(Recipe((*recipe.steps[:index], step))), index)
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _things(model: str, recipe: str, index: int) -> tuple[int | None, str]:
     try:
         return count_things(workload(model), Recipe.parse(recipe), index), ""
     except SecateurError as error:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import plotly.graph_objects as go
-
 from dashboard.forms import kept_of
 from dashboard.live_chart import MUTED, TEXT
+from dashboard.picture import Picture
 from dashboard.words import interval, quantity, t, title
 from engine import Estimate, Recipe, available_methods
 
@@ -140,9 +139,9 @@ def _hover(figures: Mapping[str, Estimate], y: Estimate, protocol: Mapping[str, 
     return "<br>".join(lines)
 
 
-def curve_chart(data: CurveData) -> go.Figure:
+def curve_chart(data: CurveData) -> Picture:
     """The tradeoff chart: curve with its band, original, chance, and the current recipe."""
-    figure = go.Figure()
+    figure = Picture()
     _add_band(figure, data)
     placed = [p for p in data.points if p]
     figure.add_scatter(
@@ -174,7 +173,7 @@ def curve_chart(data: CurveData) -> go.Figure:
     return figure
 
 
-def _add_band(figure: go.Figure, data: CurveData) -> None:
+def _add_band(figure: Picture, data: CurveData) -> None:
     ordered = sorted(data.points, key=lambda p: p.x)
     if len(ordered) < 2 or not one_way(data.points):
         return
@@ -187,7 +186,7 @@ def _add_band(figure: go.Figure, data: CurveData) -> None:
 
 
 def _add_other(
-    figure: go.Figure, data: CurveData, points: Sequence[CurvePoint], name: str, line: dict[str, object]
+    figure: Picture, data: CurveData, points: Sequence[CurvePoint], name: str, line: dict[str, object]
 ) -> None:
     """Another curve over the same values: thin, beside the one that is followed."""
     if not points:
@@ -221,7 +220,7 @@ def _errors(points: Sequence[CurvePoint], data: CurveData, along: str) -> dict[s
     }  # fmt: skip
 
 
-def _add_single(figure: go.Figure, point: CurvePoint, name: str, marker: dict[str, object]) -> None:
+def _add_single(figure: Picture, point: CurvePoint, name: str, marker: dict[str, object]) -> None:
     figure.add_scatter(
         x=[point.x], y=[point.y], mode="markers", name=name, marker=marker, hovertext=[point.hover],
         hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from dashboard import cache, forms, state
 from dashboard.view import View
@@ -69,6 +70,11 @@ def job_of(view: View) -> Job:
 
 def wishes_of(view: View) -> Wishes:
     """Everything that a view wants to know."""
+    return _wishes(view, cache.workload(view.model).fingerprint)
+
+
+@lru_cache(maxsize=500)  # of all visitors: the page asks twice a run, and again at every look at the queue
+def _wishes(view: View, _: str) -> Wishes:
     workload, protocol = cache.workload(view.model), protocol_of(view)
     recipe, curve = view.active, curve_of(view)
 
@@ -88,9 +94,7 @@ def wishes_of(view: View) -> Wishes:
         closer=_closer(view, workload, protocol),
         random=tuple(job(along, r) for r in at_random(view, curve)),
         bare=tuple(job(along, r) for r in without_repair(view, curve)),
-        baselines=tuple(
-            job("baseline", Recipe(), name) for name in BASELINES if protocol.dtype in ("", workload.dtype)
-        ),
+        baselines=tuple(job("baseline", Recipe(), n) for n in BASELINES if protocol.dtype in ("", workload.dtype)),
     )
 
 
@@ -131,7 +135,7 @@ def curve_of(view: View) -> Curve | None:
     index, name = view.active_vary
     step = view.active.step(index)
     coefficient = step.coefficient(name)
-    count = cache.things(view.model, str(view.active), index)[0] if coefficient.counts else None
+    count = cache.things(view.model, view.active, index)[0] if coefficient.counts else None
     value = step.number(name)
     grid = forms.grid(coefficient, value, count)
     recipes = Sweep(view.active, (index, name), tuple(sorted(grid))).recipes()
@@ -181,8 +185,7 @@ def plan(view: View, wishes: Wishes) -> Plan:
     """What to measure at once, and what to ask first because it takes more than a few seconds."""
     queue = cache.runner()
     queue.look_up([wishes.here, *wishes.points])  # what is stored is shown, whatever must be asked
-    jobs = [wishes.original]
-    seconds = 0.0
+    jobs, seconds = [wishes.original], 0.0
     if wishes.price is not None:
         jobs.append(wishes.price)
         priced = queue.outcome(wishes.price)
@@ -207,10 +210,6 @@ def plan(view: View, wishes: Wishes) -> Plan:
     )
 
 
-def _known(job: Job) -> bool:
-    return cache.runner().outcome(job).status in ("done", "failed")
-
-
 def _tried(job: Job) -> bool:
     """Whether the worker did this job: then it keeps the trained model. What came from the store it does not have."""
     outcome = cache.runner().outcome(job)
@@ -227,7 +226,9 @@ def _agreed(view: View, wishes: Wishes, training_s: float) -> list[Job]:
 
 def _asked(view: View, wishes: Wishes, training_s: float) -> float | None:
     curve = wishes.curve
-    if curve is None or not curve.trainings or state.marked("paid", curve.mark) or all(map(_known, wishes.points)):
+    if curve is None or not curve.trainings or state.marked("paid", curve.mark):
+        return None
+    if all(cache.runner().outcome(job).status in ("done", "failed") for job in wishes.points):
         return None
     seconds = curve_seconds(curve, view, training_s, point_seconds(wishes))
     return seconds if seconds > FEW_SECONDS else None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-
 from dashboard.charts import FRAME, faint
 from dashboard.live_chart import MUTED, theme_color
+from dashboard.picture import Picture
 from dashboard.words import t
 
 
@@ -27,9 +26,9 @@ class WeightsData:
         return [(a + b) / 2 for a, b in zip(self.edges, self.edges[1:], strict=False)]
 
 
-def histogram_chart(data: WeightsData) -> go.Figure:
+def histogram_chart(data: WeightsData) -> Picture:
     """How many weights have which size, before and after."""
-    figure = go.Figure()
+    figure = Picture()
     for name, counts, colour, fill in (
         (t("before"), data.before, MUTED, theme_color("muted", 0.25)),
         (t("after"), data.after, data.colour, faint(data.colour)),
@@ -40,15 +39,14 @@ def histogram_chart(data: WeightsData) -> go.Figure:
                 line={"color": colour, "width": 1.5, "shape": "hvh"},
                 hovertemplate=f"{name}: %{{y:,}} weights near %{{x:.3g}}<extra></extra>",
             )  # fmt: skip
-    figure.update_layout(FRAME, uirevision="histogram")
-    figure.update_xaxes(title_text=t("weight"))
-    figure.update_yaxes(title_text=t("how many, log scale"), type="log")
+    across, up = {"title": {"text": t("weight")}}, {"title": {"text": t("how many, log scale")}, "type": "log"}
+    figure.update_layout(FRAME, uirevision="histogram", xaxis=across, yaxis=up)
     return figure
 
 
-def transfer_chart(data: WeightsData) -> go.Figure:
+def transfer_chart(data: WeightsData) -> Picture:
     """What became of each weight: w against f(w), beside the line of no change."""
-    figure = go.Figure()
+    figure = Picture()
     if data.curve:
         ends = [data.curve[0][0], data.curve[-1][0]]
         figure.add_scatter(
@@ -64,7 +62,8 @@ def transfer_chart(data: WeightsData) -> go.Figure:
             marker={"color": data.colour, "size": 4}, hovertemplate="w = %{x:.4g}<br>f(w) = %{y:.4g}<extra></extra>",
         )  # fmt: skip
     figure.add_hline(y=0, line={"color": MUTED, "width": 0.5})
-    figure.update_layout(FRAME, uirevision="transfer")
-    figure.update_xaxes(title_text=t("weight w before"))
-    figure.update_yaxes(title_text=t("weight f(w) after"))
+    axes = {"xaxis": t("weight w before"), "yaxis": t("weight f(w) after")}
+    figure.update_layout(
+        FRAME, uirevision="transfer", **{name: {"title": {"text": text}} for name, text in axes.items()}
+    )
     return figure

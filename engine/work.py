@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import threading
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 from engine.errors import Cancelled, InvalidInput, SecateurError, first_line
@@ -45,18 +45,23 @@ class Job:
     protocol: str
     detail: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal jobs have equal keys."""
-        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        parts = (self.kind, self.reference, self.fingerprint, self.recipe, self.protocol, self.detail)
+        return sha256(json.dumps(parts).encode()).hexdigest()
 
     @classmethod
     def of(cls, kind: str, workload: Workload, recipe: Recipe, protocol: Protocol, detail: str = "") -> Job:
         """The job of that kind. Raises InvalidInput where the workload cannot be built in another process."""
         if workload.reference is None:
             raise InvalidInput("{name} must have a reference to be measured in another process", name=workload.name)
-        text = json.dumps(protocol.to_dict(), sort_keys=True)
-        return cls(kind, workload.reference, workload.fingerprint, str(recipe), text, detail)
+        return cls(kind, workload.reference, workload.fingerprint, str(recipe), _text_of(protocol), detail)
+
+
+@lru_cache(maxsize=100)
+def _text_of(protocol: Protocol) -> str:
+    return json.dumps(protocol.to_dict(), sort_keys=True)
 
 
 class _Journal(MemoryStore):

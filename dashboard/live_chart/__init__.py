@@ -14,6 +14,8 @@ from dashboard.live_chart.bundle import ensure_bundle
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from dashboard.picture import Picture
+
 __all__ = ["BACKGROUND", "MUTED", "PRIMARY", "TEXT", "live_chart", "theme_color"]
 
 
@@ -30,12 +32,12 @@ BACKGROUND = theme_color("background")
 
 
 def live_chart(
-    figure: Figure, *, key: str, height: int = 420, alt: str = "", on_pick: Callable[[], None] | None = None
+    figure: Figure | Picture, *, key: str, height: int = 420, alt: str = "", on_pick: Callable[[], None] | None = None
 ) -> dict[str, Any] | None:
     """Draw a figure in the node that `key` had in the last run; return the point clicked just before this run."""
     data = {
         "figure": figure.to_json(validate=False),
-        "library": ensure_bundle().name,
+        "library": _library(),
         "name": key,
         "height": height,
         "alt": alt,
@@ -43,6 +45,12 @@ def live_chart(
     result = _component()(key=key, data=data, height=height, on_picked_change=on_pick or _nothing)
     picked: dict[str, Any] | None = result.get("picked")
     return picked
+
+
+@lru_cache(maxsize=1)
+def _library() -> str:
+    # Once for the server: which version is installed takes a search of the disk.
+    return ensure_bundle().name
 
 
 @lru_cache(maxsize=1)

@@ -137,7 +137,7 @@ def _things(view: View, index: int, step: Method) -> tuple[int | None, str]:
     why = here.error if here.refused_by == place and index not in view.off else ""
     if not any(c.counts and c.name in step.values for c in type(step).coefficients):
         return None, why
-    things, refusal = cache.things(view.model, str(view.active), place)
+    things, refusal = cache.things(view.model, view.active, place)
     return things, refusal or why
 
 

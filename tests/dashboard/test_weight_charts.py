@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
+from dashboard import weight_charts
 from dashboard.live_chart import MUTED
-from dashboard.weight_charts import WeightsData, histogram_chart, transfer_chart
+from dashboard.weight_charts import WeightsData
 
 DATA = WeightsData(
     edges=(-1.0, 0.0, 1.0, 2.0),
@@ -16,6 +17,16 @@ DATA = WeightsData(
     curve=((-0.5, 0.0), (1.5, 1.4)),
     colour="#009E73",
 )
+
+
+def histogram_chart(data: WeightsData) -> go.Figure:
+    """The chart as Plotly takes it: what it would refuse is an error here."""
+    return go.Figure(weight_charts.histogram_chart(data).to_dict())
+
+
+def transfer_chart(data: WeightsData) -> go.Figure:
+    """The chart as Plotly takes it."""
+    return go.Figure(weight_charts.transfer_chart(data).to_dict())
 
 
 def traces(figure: go.Figure) -> dict[str, go.Scatter]:
