@@ -184,7 +184,8 @@ class Gathering:
 
     def _sizes(self, build: Build, made: Made) -> Payload:
         same = isinstance(made, Variant) and made.content in BASELINES  # as many products, of other numbers
-        return size_record(self.cast(build()), self.workload.example, self._original() if same else None)
+        counted = self._original() if same else None
+        return size_record(self.cast(build()), self.workload.example, self.context.memo, counted)
 
     def _score(self, build: Build, how: Protocol, line: Channel, before: Payload | None) -> Payload:
         return score_record(self.cast(build()), self.workload, how, line, before)

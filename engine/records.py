@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from engine.examples import Inputs, count
+from engine.memo import Memo
 from engine.method import Channel
 from engine.metrics.accuracy import drawn_order, evaluate
 from engine.metrics.answers import Answers, calibration_error
-from engine.metrics.compute import count_work
+from engine.metrics.compute import count_once
 from engine.metrics.paired import OfClass, by_class, compare
 from engine.metrics.record import Protocol, pick_device
 from engine.metrics.score import score_figures
@@ -21,12 +22,13 @@ from engine.store import Payload
 from engine.workload import Workload
 
 
-def size_record(model: nn.Module, example: Inputs, counted: nn.Module | None = None) -> Payload:
+def size_record(model: nn.Module, example: Inputs, memo: Memo, counted: nn.Module | None = None) -> Payload:
     """Size and compute of a model.
 
+    memo       what was counted of other models
     counted    the model whose multiply-adds are counted: another one where this one holds the same in other numbers
     """
-    work = count_work(counted or model, example)
+    work = count_once(counted or model, example, memo)
     figures = {**size_figures(model), "multiply_adds": work.multiply_adds}
     plain: Payload = {name: estimate.to_dict() for name, estimate in figures.items()}
     return {**plain, "uncounted": dict(work.uncounted), "signature": signature(model)}

@@ -10,7 +10,7 @@ from torch import nn
 from engine.examples import Inputs, count
 from engine.memo import Memo
 from engine.method import Channel
-from engine.metrics.compute import count_work
+from engine.metrics.compute import count_once
 from engine.metrics.latency import time_pair
 from engine.metrics.layers import LayerCost, layer_costs
 from engine.metrics.machine import HANGS_ON, Machine, know_machine
@@ -21,6 +21,9 @@ from engine.revision import revision
 from engine.store import Payload, RecordKind
 
 Get: TypeAlias = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
+Kept: TypeAlias = dict[str, tuple[float, list[LayerCost]]]
+LAYERS_S = 0.1  # for the layers of one model: enough for the cause of a verdict
+DRIFT = 0.1  # of a pass of the original: beyond it the layers' times are no longer those of this machine's pace
 
 
 def machine_of(protocol: Protocol, get: Get) -> Machine:
@@ -35,7 +38,7 @@ def time_record(
 ) -> Payload:
     """Latency of both, their ratio, their peak memory, and the cost of every layer of each, as plain data.
 
-    memo    of the original, whose work and peak memory are the same beside every variant
+    memo    of the original, whose work, layers and peak memory are the same beside every variant
     """
     times = time_pair(original, variant, inputs, protocol, channel)
     figures: Payload = {
@@ -43,13 +46,27 @@ def time_record(
         for side, values in times.figures().items()
     }
     key = (protocol.dtype, count(inputs))
-    work = memo.once(("work", *key), lambda: count_work(original, inputs).by_module)
-    costs = layer_costs(original, inputs, counts=work), layer_costs(variant, inputs)
+    own = _own_costs(original, inputs, float(times.original.median()), memo.once(("layer costs", *key), dict), memo)
+    costs = own, _costs(variant, inputs, memo)
     layers = [[layer.to_dict() for layer in side] for side in costs]
     once = memo.once(("peak_memory", *key), lambda: peak_memory(original, inputs))
     for side, peak in (("original", once), ("variant", peak_memory(variant, inputs))):
         cast("Payload", figures[side])["peak_memory"] = peak.to_dict()
     return {**figures, "ended": times.ended, "layers": layers}
+
+
+def _own_costs(original: nn.Module, inputs: Inputs, now_ms: float, kept: Kept, memo: Memo) -> list[LayerCost]:
+    """Of the original, timed once, and again where a pass of it has since become faster or slower by a tenth.
+
+    kept    what a pass took then, and the costs
+    """
+    if not kept or abs(now_ms / kept["costs"][0] - 1) > DRIFT:
+        kept["costs"] = now_ms, _costs(original, inputs, memo)
+    return kept["costs"][1]
+
+
+def _costs(model: nn.Module, inputs: Inputs, memo: Memo) -> list[LayerCost]:
+    return layer_costs(model, inputs, LAYERS_S, count_once(model, inputs, memo).by_module)
 
 
 def speed_of_record(record: Payload, batch: int, machine: Machine, sizes: tuple[Payload, Payload]) -> Payload:

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from engine.errors import Message, first_line
-from engine.examples import Inputs, call, placed
+from engine.examples import Inputs, call, named, placed
+from engine.memo import Memo
 from engine.metrics.record import Estimate
+from engine.metrics.structure import structure_of
 from engine.metrics.watching import Watching
 
 UNIT = "multiply-adds"
@@ -88,6 +90,14 @@ def count_work(model: nn.Module, inputs: Inputs) -> Work:
     by_module = {"" if name == root else name.removeprefix(f"{root}."): n for name, n in found.items()}
     total = counter.get_total_flops() // 2
     return Work(Estimate.exact(total, UNIT), dict(sorted(notes.seen.items())), by_module)
+
+
+def count_once(model: nn.Module, inputs: Inputs, memo: Memo) -> Work:
+    """The same, counted anew only where no model of this structure was counted on inputs of these shapes."""
+    if (known := structure_of(model)) is None:
+        return count_work(model, inputs)
+    shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in named(inputs).items())
+    return memo.once(("work", known.digest, shapes), lambda: (known, count_work(model, inputs)))[1]
 
 
 def without_data(model: nn.Module) -> nn.Module:
