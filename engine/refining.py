@@ -13,6 +13,7 @@ MOST_REFINED = 25  # points
 COARSE = 0.26  # of the axis: a gap that is wider is always halved, so that no curve has less than five points
 FINE = 1 / 64  # of the axis: some ten pixels; a narrower gap is drawn well whatever is in it
 BEND = 0.02  # of the height: some six pixels, by which a straight line would be wrong
+JUMP = 0.26  # of the height, between two neighbours: too much for a line where nobody has looked, however straight
 LEAST_HEIGHT = 0.05  # in the score's unit: a curve that moves less is flat
 
 
@@ -92,9 +93,12 @@ class Refining:
         height = max(LEAST_HEIGHT, max(heights) - min(heights))
         noise = math.hypot(left.half, right.half) / height
         bend = self._bend(i) / height  # across a cliff an eighth of it, however narrow the gap
+        jump = abs(right.score - left.score) / height
         if width > COARSE:
             return 1 + width
-        return bend if bend > max(BEND, noise) else 0.0
+        if bend > max(BEND, noise):
+            return bend
+        return width * jump if jump > max(JUMP, noise) else 0.0
 
     def _bend(self, i: int) -> float:
         """How far the middle of a gap may lie from the straight line, by the parabolas through either neighbour."""
