@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack, cast
 import torch
 from torch import nn
 
+from engine.built import Built
 from engine.edit.training import ended_at
 from engine.errors import CannotApply, InvalidInput, SecateurError, unknown
 from engine.examples import placed, repeated
@@ -18,7 +19,7 @@ from engine.fingerprint import content_of
 from engine.keys import Keys, elsewhere_key
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context, Relay
-from engine.metrics.precision import BASELINES, baseline, in_dtype
+from engine.metrics.precision import BASELINES, baseline
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device, torch_threads
 from engine.recipe import Recipe, RecipeLike, check_classes, check_runs, run_or_name
 from engine.records import pair_record, score_record, size_record
@@ -70,6 +71,7 @@ class Measurer:
         self.store: Store = open_store(store) if isinstance(store, str) else store or MemoryStore()
         self.fresh = bool(options.get("fresh"))
         self.channel = options.get("channel") or Channel()
+        self.built = Built()
         self._may_end = False  # a training, before its last step: what looks at weights or layers wants all of it
         self._own: set[str] = set()  # what this object measured itself is fresh enough for it
 
@@ -91,7 +93,7 @@ class Measurer:
 
         def variant() -> nn.Module:
             if not built:
-                built.append(recipe.apply_in(self.context))
+                built.append(self.built.of(recipe, self.context))
                 if ended_at(built[0]) is not None:
                     raise _Ended("the training was ended")
             return built[0]
@@ -147,7 +149,7 @@ class Measurer:
             return None
 
     def _gather(self, recipe: Made, variant: Build, get: Get) -> Measured:
-        original, before = self._side(Recipe(), self._original, get)
+        original, before = self._side(Recipe(), lambda: self.context.original, get)
         changed, after = self._side(recipe, variant, get)
         ratio, speeds = dict[int, Estimate](), dict[int, Payload]()
         machine = machine_of(self.protocol, get)
@@ -182,12 +184,10 @@ class Measurer:
         score = get("score", self.keys.score(recipe), partial(self._score, model))
         return _estimates(size) | _estimates(score), size | score
 
-    def _original(self) -> nn.Module:
-        return self.context.original
-
     def cast(self, model: nn.Module) -> nn.Module:
         """The model in the protocol's dtype: itself where it has it."""
-        return model if self.protocol.dtype == self.workload.dtype else in_dtype(model, self.protocol.dtype)
+        dtype = self.protocol.dtype
+        return model if dtype == self.workload.dtype else self.built.turned(model, dtype)
 
     def keep(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
         """The record from the store, or computed and put there."""
@@ -208,7 +208,7 @@ class Measurer:
 
     def _sizes(self, build: Build, made: Made) -> Payload:
         same = isinstance(made, Variant) and made.content in BASELINES  # as many products, of other numbers
-        counted = self._original() if same else None
+        counted = self.context.original if same else None
         return size_record(self.cast(build()), self.workload.example, self.context.memo, counted)
 
     def _score(self, build: Build) -> Payload:
@@ -217,7 +217,7 @@ class Measurer:
     def _times(self, build: Build, batch: int, recipe: Made) -> Payload:
         variant = build()
         inputs = placed(repeated(self.workload.train[0], batch), self.protocol.device)
-        pair, memo = (self.cast(self._original()), self.cast(variant)), self.context.memo
+        pair, memo = (self.cast(self.context.original), self.cast(variant)), self.context.memo
         return {**time_record(*pair, inputs, self.protocol, self.channel, memo), "measured_on": str(recipe)}
 
 
