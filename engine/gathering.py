@@ -10,13 +10,14 @@ from typing import TypeAlias, TypedDict, Unpack, cast
 import torch
 from torch import nn
 
+from engine.built import Built
 from engine.channels import Telling
 from engine.errors import unknown
 from engine.examples import placed, repeated
 from engine.keys import Keys, elsewhere_key
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context, Relay
-from engine.metrics.precision import BASELINES, in_dtype
+from engine.metrics.precision import BASELINES
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device
 from engine.recipe import Recipe, check_classes, run_or_name
 from engine.records import pair_record, score_record, size_record
@@ -64,6 +65,7 @@ class Gathering:
         self.store: Store = open_store(store) if isinstance(store, str) else store or MemoryStore()
         self.fresh = bool(options.get("fresh"))
         self.channel = options.get("channel") or Channel()
+        self.built = Built()
         self.may_end = False  # a training, before its last step: what looks at weights or layers wants all of it
         self._own: set[str] = set()  # what this object measured itself is fresh enough for it
 
@@ -76,7 +78,8 @@ class Gathering:
 
     def cast(self, model: nn.Module) -> nn.Module:
         """The model in the protocol's dtype: itself where it has it."""
-        return model if self.protocol.dtype == self.workload.dtype else in_dtype(model, self.protocol.dtype)
+        dtype = self.protocol.dtype
+        return model if dtype == self.workload.dtype else self.built.turned(model, dtype)
 
     def keep(self, kind: RecordKind, key: Payload, compute: Callable[[], Payload]) -> Payload:
         """The record from the store, or computed and put there."""

@@ -42,7 +42,7 @@ def write_kit(measurer: Measurer, recipe: RecipeLike, folder: Path) -> list[Path
     """
     made = Recipe.of(recipe)
     context, batches = measurer.context, measurer.protocol.batches or (1,)
-    models = {"original": context.original, "variant": made.apply_in(context)}
+    models = {"original": context.original, "variant": measurer.built.of(made, context)}
     models = {side: copy.deepcopy(measurer.cast(model)).cpu() for side, model in models.items()}  # the original stays
     inputs = repeated(measurer.workload.train[0], max(2, *batches))
     signatures = [signature(model) for model in models.values()]

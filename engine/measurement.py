@@ -39,7 +39,7 @@ class Measurer(Gathering):
 
         def variant() -> nn.Module:
             if not built:
-                built.append(recipe.apply_in(self.context))
+                built.append(self.built.of(recipe, self.context))
                 if ended_at(built[0]) is not None:
                     raise _Ended("the training was ended")
             return built[0]

@@ -58,8 +58,8 @@ def view_layers(measurer: Measurer, recipe: RecipeLike, step: int | None = None,
 
 def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payload:
     context = measurer.context
-    before = Recipe(recipe.steps[:index]).apply_in(context) if len(recipe) else structural_copy(context.original)
-    after, refusal = _applied(recipe, index, context)
+    before = measurer.built.of(Recipe(recipe.steps[:index]), context)
+    after, refusal = _applied(measurer, recipe, index)
     costs = {str(batch): _costs(measurer, before, after, batch) for batch in measurer.protocol.batches}
     alone: dict[str, Payload] = {}
     n = 0
@@ -78,10 +78,10 @@ def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payl
     return {"examples": n, "score": measurer.workload.task.figure, "layers": rows}
 
 
-def _applied(recipe: Recipe, index: int, context: Context) -> tuple[nn.Module | None, str]:
+def _applied(measurer: Measurer, recipe: Recipe, index: int) -> tuple[nn.Module | None, str]:
     """The variant, or why the step treats nothing in this model. Raises what an earlier or later step raises."""
     try:
-        return recipe.apply_in(context), ""
+        return measurer.built.of(recipe, measurer.context), ""
     except CannotApply as error:
         if error.step != index:
             raise

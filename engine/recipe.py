@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from engine.catalogue import method_named
-from engine.edit.surgery import structural_copy
+from engine.edit.surgery import own_bytes, structural_copy
 from engine.edit.training import ended_at
 from engine.errors import BrokenVariant, CannotApply, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
 from engine.examples import main_tensor, placed, run, take
@@ -23,6 +23,8 @@ from engine.workload import Workload
 
 T = TypeVar("T")
 MOST_STEPS = 32
+KEPT_STAGES = 4  # that the next point of a sweep may start from
+MOST = 2**28  # bytes of one of them, beside what it shares with the original
 FAULTS = (RuntimeError, AttributeError, TypeError, ValueError)  # of a model that is edited
 RecipeLike: TypeAlias = "Recipe | str | Iterable[object] | None"
 
@@ -109,20 +111,29 @@ class Recipe:
 
         Where the channel had enough of a training, `ended_at` of the variant says so.
         """
-        start = max(i for i in range(len(self.steps) + 1) if i == 0 or self._stage(i, context) in context.memo)
-        model = context.memo.once(self._stage(start, context), lambda: context.original)
-        model = structural_copy(model)
+        stages = context.memo.once("stages", partial(Memo, KEPT_STAGES))
+        start, model = self._start(context, stages)
         for index in range(start, len(self.steps)):
             context.channel.check()
             step, here = self.steps[index], self.context_of(index, context)
             if not step.neutral:
                 model = _edited(index, step, model, here)
             if ended_at(model) is not None:  # no recipe's result: nothing that hangs on it may be kept
-                context = replace(context, memo=Memo())
+                context, stages = replace(context, memo=Memo()), Memo()
             elif "training" in step.how.needs:  # dear: kept, so that a later step can be moved without training again
                 context.memo.once(self._stage(index + 1, context), partial(structural_copy, model))
+            elif index + 1 < min(len(self.steps), start + KEPT_STAGES) and own_bytes(model, context.original) <= MOST:
+                stages.once(self._stage(index + 1, context), partial(structural_copy, model))
         check_runs(model, context)
         return model.eval()
+
+    def _start(self, context: Context, stages: Memo) -> tuple[int, nn.Module]:
+        """How many steps are done in what was kept, and a copy of that."""
+        for index in range(len(self.steps), 0, -1):
+            for kept in (context.memo, stages):
+                if (key := self._stage(index, context)) in kept:
+                    return index, structural_copy(kept.once(key, nn.Module))
+        return 0, structural_copy(context.original)
 
     def context_of(self, index: int, context: Context) -> Context:
         """The context of a step: what it computes once is kept for it and the steps before it."""

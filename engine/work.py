@@ -148,7 +148,7 @@ def _result(job: Job, measurer: Measurer) -> dict[str, object]:
             return treatability_map(measurer.workload, channel=measurer.channel).to_dict()
         if job.kind == "price":
             return {"seconds": training_seconds(recipe, measurer.context)}
-        variant = recipe.apply_in(measurer.context)
+        variant = measurer.built.of(recipe, measurer.context)
         original = measurer.context.original
         if job.kind == "line":
             sides = {"original": original, "variant": variant}
