@@ -20,7 +20,7 @@ class Interrupts(Channel):
     def __init__(self) -> None:
         self._trains = self._enough = False
 
-    def report(self, partial: Mapping[str, object]) -> None:
+    def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
         """Learn whether a model is trained just now."""
         self._trains = "loss" in partial and partial["step"] != partial["steps"]
 

@@ -31,9 +31,9 @@ class FolderChannel(Channel):
     _stop: bool = field(default=False, repr=False)
     _enough: bool = field(default=False, repr=False)
 
-    def report(self, partial: Mapping[str, object]) -> None:
-        """Send partial figures; more than twenty a second are thinned."""
-        if not self.due():
+    def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
+        """Send partial figures; more than twenty a second are thinned, but not what is sent `at_once`."""
+        if not self.due() and not at_once:
             return
         self._reported = time.monotonic()
         fresh = self.path.with_suffix(".new")
@@ -93,11 +93,11 @@ class Telling(Channel):
     told: bool = True
     known: dict[str, object] = field(default_factory=dict)
 
-    def report(self, partial: Mapping[str, object]) -> None:
+    def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
         """Send partial figures, beside those sent before."""
         self.known.update(partial)
         if self.told:
-            self.line.report(self.known)
+            self.line.report(self.known, at_once)
 
     def due(self) -> bool:
         """Whether figures sent now would be read."""

@@ -19,6 +19,7 @@ from engine.measured import Measured, Variant
 from engine.method import Channel, Context, Relay
 from engine.metrics.precision import BASELINES
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device
+from engine.metrics.size import counts
 from engine.recipe import Recipe, check_classes, run_or_name
 from engine.records import pair_record, score_record, size_record
 from engine.speed import Get, machine_of, speed_of_record, time_record
@@ -141,12 +142,13 @@ class Gathering:
 
         how, before    of the variant: how it is evaluated, and the original's records
         """
-        size = get("size", self.keys.size(recipe), partial(self._sizes, model, recipe))
-        line = Telling(self.channel, told=before is not None)
-        line.report({"figures": {name: figure.to_dict() for name, figure in _estimates(size).items()}})
-        score = self._scored(
-            recipe, how or self.protocol, partial(self._score, model, how or self.protocol, line, before), get
-        )
+        line, told = Telling(self.channel, told=before is not None), how or self.protocol
+        held = self._held("size", self.keys.size(recipe))
+        if before is not None and get == self.keep:  # before the score, for which somebody waits
+            sizes = counts(self.cast(model())) if held is None else _estimates(held)
+            line.report({"figures": {name: figure.to_dict() for name, figure in sizes.items()}})
+        score = self._scored(recipe, told, partial(self._score, model, told, line, before), get)
+        size = self._sized(recipe, told, model, get)
         return _estimates(size) | _estimates(score), size | score
 
     def _scored(self, recipe: Made, how: Protocol, compute: Callable[[], Payload], get: Get) -> Payload:
@@ -163,6 +165,14 @@ class Gathering:
             found = run_or_name(compute)
             self._put("score", key if found["examples"] == found["of"] else some, found)
         return found
+
+    def _sized(self, recipe: Made, how: Protocol, model: Build, get: Get) -> Payload:
+        """The record of size and compute; along a curve without what is dear and not shown there."""
+        key = self.keys.size(recipe)
+        if not how.precision or (held := self._held("size", key)) is None:
+            quick = {**key, "quick": True} if how.precision else key
+            return get("size", quick, partial(self._sizes, model, recipe, bool(how.precision)))
+        return held
 
     def _timed(
         self, signatures: tuple[object, object], variant: tuple[Build, Made], batch: int, how: Protocol, get: Get
@@ -185,10 +195,10 @@ class Gathering:
     def _original(self) -> nn.Module:
         return self.context.original
 
-    def _sizes(self, build: Build, made: Made) -> Payload:
+    def _sizes(self, build: Build, made: Made, quick: bool) -> Payload:
         same = isinstance(made, Variant) and made.content in BASELINES  # as many products, of other numbers
         counted = self._original() if same else None
-        return size_record(self.cast(build()), self.workload.example, self.context.memo, counted)
+        return size_record(self.cast(build()), self.workload.example, self.context.memo, counted, packed=not quick)
 
     def _score(self, build: Build, how: Protocol, line: Channel, before: Payload | None) -> Payload:
         return score_record(self.cast(build()), self.workload, how, line, before)

@@ -24,8 +24,8 @@ T = TypeVar("T")
 class Channel:
     """The line back to whoever asked: partial figures out, wishes to stop in. This one is silent."""
 
-    def report(self, partial: Mapping[str, object]) -> None:
-        """Send partial figures."""
+    def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
+        """Send partial figures; those that come too fast may be thinned, but not what is sent `at_once`."""
 
     def due(self) -> bool:
         """Whether figures sent now would be read: making them may cost something."""
@@ -55,9 +55,9 @@ class Relay(Channel):
     now: Callable[[], Channel]
     may_end: Callable[[], bool]
 
-    def report(self, partial: Mapping[str, object]) -> None:
+    def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
         """Send partial figures."""
-        self.now().report(partial)
+        self.now().report(partial, at_once)
 
     def due(self) -> bool:
         """Whether figures sent now would be read."""

@@ -22,14 +22,17 @@ from engine.store import Payload
 from engine.workload import Workload
 
 
-def size_record(model: nn.Module, example: Inputs, memo: Memo, counted: nn.Module | None = None) -> Payload:
+def size_record(
+    model: nn.Module, example: Inputs, memo: Memo, counted: nn.Module | None = None, packed: bool = True
+) -> Payload:
     """Size and compute of a model.
 
     memo       what was counted of other models
     counted    the model whose multiply-adds are counted: another one where this one holds the same in other numbers
+    packed     whether it is compressed, too, which takes longer than all the rest
     """
     work = count_once(counted or model, example, memo)
-    figures = {**size_figures(model), "multiply_adds": work.multiply_adds}
+    figures = {**size_figures(model, packed), "multiply_adds": work.multiply_adds}
     plain: Payload = {name: estimate.to_dict() for name, estimate in figures.items()}
     return {**plain, "uncounted": dict(work.uncounted), "signature": signature(model)}
 

@@ -89,11 +89,12 @@ def _drawn(split: Split, order: Tensor, size: int) -> Iterator[Split]:
 
 
 def _tell(channel: Channel | None, so_far: SoFar, terms: Tensor, of: int) -> None:
-    """Say what is known so far, as often as somebody can read it."""
-    if channel is not None and channel.due():
+    """Say what is known so far, as often as somebody can read it: the first and the last of it at once."""
+    at_once = len(terms) in (min(BATCH, of), of)
+    if channel is not None and (at_once or channel.due()):
         known = so_far.estimate(terms, of)
         figures = {"accuracy": known.value, "low": known.low, "high": known.high}
-        channel.report({"examples": len(terms), "of": of, **figures})
+        channel.report({"examples": len(terms), "of": of, **figures}, at_once)
 
 
 class _Terms:

@@ -14,19 +14,28 @@ from engine.metrics.precision import packed
 from engine.metrics.record import Estimate
 
 
-def size_figures(model: nn.Module) -> dict[str, Estimate]:
+def size_figures(model: nn.Module, compressed: bool = True) -> dict[str, Estimate]:
     """parameters, nonzero, structural, size_bytes and compressed_bytes of a model, exact; a tied tensor counts once.
 
-    compressed_bytes    of the same file under zlib, level 1, the fastest: what zeros are worth on a disk
+    compressed    whether the last of them is taken: of the same file under zlib, level 1, the fastest: what zeros are
+                  worth on a disk
     """
     saved = saved_state(model)
+    small = Estimate.missing("it is taken by a full measurement only", "bytes")
+    return {
+        **counts(model),
+        "structural": Estimate.exact(structural(model), "parameters"),
+        "size_bytes": Estimate.exact(len(saved), "bytes"),
+        "compressed_bytes": Estimate.exact(len(zlib.compress(saved, 1)), "bytes") if compressed else small,
+    }
+
+
+def counts(model: nn.Module) -> dict[str, Estimate]:
+    """parameters and nonzero alone: what can be said at once."""
     held = [*model.parameters(), *(tensor for group in _eight_bits(model).values() for tensor in group)]
     return {
         "parameters": Estimate.exact(sum(p.numel() for p in held), "parameters"),
         "nonzero": Estimate.exact(sum(int(torch.count_nonzero(p)) for p in held), "parameters"),
-        "structural": Estimate.exact(structural(model), "parameters"),
-        "size_bytes": Estimate.exact(len(saved), "bytes"),
-        "compressed_bytes": Estimate.exact(len(zlib.compress(saved, 1)), "bytes"),
     }
 
 

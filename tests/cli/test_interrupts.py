@@ -22,7 +22,7 @@ def pressed(monkeypatch: pytest.MonkeyPatch, times: int, when: str) -> None:
     class Pressing(Interrupts):
         left = times
 
-        def report(self, partial: Mapping[str, object]) -> None:
+        def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
             super().report(partial)
             while when in partial and self.left:
                 self.left -= 1

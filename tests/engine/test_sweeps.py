@@ -161,7 +161,7 @@ def test_a_point_is_committed_before_it_comes() -> None:
     seen = 0
     for point in sweep(tiny("linear"), PRUNE, (0, "amount"), points=3, protocol=quick(), store=store):
         seen += 1
-        held = Measurer(tiny("linear"), protocol=quick(), store=store).lookup(point.recipe)
+        held = Measurer(tiny("linear"), protocol=quick(), store=store).lookup(point.recipe, anytime=True)
         assert held is not None
         assert held.to_dict() == point.to_dict()
         assert store.put_kinds.count("score") == 1 + seen

@@ -51,7 +51,7 @@ class Listening(Channel):
         self.heard: list[Mapping[str, object]] = []
         self.stop_after = stop_after
 
-    def report(self, partial: Mapping[str, object]) -> None:
+    def report(self, partial: Mapping[str, object], at_once: bool = False) -> None:
         self.heard.append(partial)
 
     def cancelled(self) -> bool:
