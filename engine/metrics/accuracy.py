@@ -16,7 +16,7 @@ from engine.method import Channel
 from engine.metrics.answers import Answers
 from engine.metrics.record import in_eval_mode
 from engine.metrics.side_by_side import answers_to
-from engine.metrics.so_far import SoFar
+from engine.metrics.so_far import FIRST, SoFar
 from engine.task import Task
 
 BATCH = 256
@@ -83,18 +83,24 @@ def evaluate(
 
 
 def _drawn(split: Split, order: Tensor, size: int) -> Iterator[Split]:
-    """The pairs (inputs, targets) in that order, `size` examples at a time."""
-    for places in order.split(size):
-        yield take(split[0], places), take(split[1], places)
+    """The pairs (inputs, targets) in that order, `size` examples at a time, at first half as many: two go at once."""
+    half = min(size // 2 or 1, len(order))
+    begun = min(half, len(order) - half)
+    for places in (*order[: half + begun].split(half), *order[half + begun :].split(size)):
+        if len(places):
+            yield take(split[0], places), take(split[1], places)
 
 
 def _tell(channel: Channel | None, so_far: SoFar, terms: Tensor, of: int) -> None:
     """Say what is known so far, as often as somebody can read it: the first and the last of it at once."""
-    at_once = len(terms) in (min(BATCH, of), of)
-    if channel is not None and (at_once or channel.due()):
+    n = len(terms)
+    if channel is None or n < min(FIRST, of):
+        return
+    at_once = n in (min(BATCH, of), of)
+    if at_once or channel.due():
         known = so_far.estimate(terms, of)
         figures = {"accuracy": known.value, "low": known.low, "high": known.high}
-        channel.report({"examples": len(terms), "of": of, **figures}, at_once)
+        channel.report({"examples": n, "of": of, **figures}, at_once)
 
 
 class _Terms:
