@@ -10,6 +10,7 @@ from torch import Tensor
 
 MOST = 2**26  # weights that are ranked: four bytes each, kept for the next point of a sweep
 SAMPLE = 2**20  # numbers that say where a threshold lies
+MARGIN = 2**11  # of them, on either side: four standard deviations of where it may lie
 Sizes = Callable[[], Iterable[Tensor]]
 
 
@@ -107,7 +108,7 @@ def _kth(sizes: Sizes, k: int) -> tuple[Tensor, int]:
     n = sum(one.numel() for one in sizes())
     step = -(-n // SAMPLE)
     sample = torch.cat([one.flatten()[::step] for one in sizes()]).sort().values
-    place, margin = round(k / n * len(sample)), 2**11 if step > 1 else len(sample)
+    place, margin = round(k / n * len(sample)), MARGIN if step > 1 else len(sample)
     while True:
         low, high = place - margin, place + margin
         least = sample[low] if low > 0 else sample.new_tensor(-torch.inf)

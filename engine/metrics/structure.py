@@ -54,7 +54,8 @@ class _Told:
         self.numbers: dict[int, tuple[int, object]] = {}
 
     def settings(self, module: nn.Module) -> None:
-        own = (f"{k}={self.word(v)}" for k, v in vars(module).items() if not k.endswith(ORIGIN) and k != "training")
+        told = {name: value for name, value in vars(module).items() if not name.endswith(ORIGIN) and name != "training"}
+        own = (f"{name}={self.word(told[name])}" for name in sorted(told))
         self.lines.append(f"{self.number(module)} {self.identity(type(module))} {' '.join(own)}")
 
     def word(self, value: Any) -> str:
