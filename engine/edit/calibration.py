@@ -92,9 +92,9 @@ def damped(moment: Tensor, ridge: float) -> Tensor:
 
 
 def map_by_inputs(
-    model: nn.Module, moments: Mapping[str, Tensor], change: Callable[[Tensor, Tensor], Tensor]
+    model: nn.Module, moments: Mapping[str, Tensor], change: Callable[[str, Tensor, Tensor], Tensor]
 ) -> set[str]:
-    """Put change(W, E[x x^T]) in the place of W for every layer of which that is known: both (groups, ..., inputs).
+    """Put change(path, W, E[x x^T]) in the place of W for every layer of which that is known: (groups, ..., inputs).
 
     Gives the names of the weights that were changed.
     """
@@ -102,7 +102,7 @@ def map_by_inputs(
     layers = {path: layer for path, layer in solvable(model).items() if not isinstance(layer, nn.Sequential)}
     known = layers.keys() & moments.keys()
     for path in known:
-        put_weight(layers[path], change(weight_of(layers[path]), moments[path]))
+        put_weight(layers[path], change(path, weight_of(layers[path]), moments[path]))
     close_attention(model)
     names = {f"{path}.weight" for path in known}
     for name, module in model.named_modules():

@@ -37,5 +37,5 @@ class Gradual:
         if step > self.last or (step % self.every and step < self.last):
             return None
         found = [parameter for _, parameter in weights(model)]
-        masks = magnitude_masks([p.detach() for p in found], self.share(step), together=True)
+        masks = magnitude_masks([p.detach() for p in found], self.share(step))
         return {p: (mask & (p != 0)).to(p.dtype) for p, mask in zip(found, masks, strict=True)}

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.edit.ranking import JointThreshold, in_turn
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -16,21 +18,18 @@ def removed_of(amount: float, n: int) -> int:
     return min(round(amount * n), n - 1)
 
 
-def magnitude_masks(tensors: Sequence[Tensor], amount: float, together: bool) -> list[Tensor]:
-    """For each tensor, True where a weight stays: exactly round(amount · n) of the smallest go.
+def magnitude_masks(tensors: Sequence[Tensor], amount: float) -> list[Tensor]:
+    """For each tensor, True where a weight stays: exactly round(amount · n) of the smallest of all tensors together go.
 
-    together    rank all tensors as one, else each by itself; as one, a hundredth of each stays whatever it is, and at
-                least one weight, as far as the amount leaves that many
+    A hundredth of each stays whatever it is, and at least one weight, as far as the amount leaves that many.
     """
-    if not together:
-        return [_mask(t.abs().flatten(), amount).view_as(t) for t in tensors]
     if not tensors:
         return []
-    total = sum(t.numel() for t in tensors)
-    kept = floors([t.numel() for t in tensors], total - round(amount * total))
-    joint = _mask(torch.cat([_safe(t.abs().flatten(), n) for t, n in zip(tensors, kept, strict=True)]), amount)
-    parts: tuple[Tensor, ...] = joint.split([t.numel() for t in tensors])
-    return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+    sizes, total = in_turn([t.abs() for t in tensors]), sum(t.numel() for t in tensors)
+    goes = round(amount * total)
+    kept = floors([t.numel() for t in tensors], total - goes)
+    limit = JointThreshold(goes, JointThreshold.floors_of(sizes, kept)).find(sizes)
+    return [limit.stays(place, one) for place, one in enumerate(sizes())]
 
 
 def floors(sizes: Sequence[int], stays: int, share: float = 0.01) -> list[int]:
@@ -39,24 +38,6 @@ def floors(sizes: Sequence[int], stays: int, share: float = 0.01) -> list[int]:
     if sum(wanted) <= stays:
         return wanted
     return [n * stays // max(sum(sizes), 1) for n in sizes]
-
-
-def _safe(sizes: Tensor, n: int) -> Tensor:
-    """The n largest made larger than any other, the later ones among equals."""
-    return sizes.index_fill(0, sizes.argsort(stable=True)[len(sizes) - n :], torch.inf)
-
-
-def _mask(sizes: Tensor, amount: float) -> Tensor:
-    """sizes: (n,); the earlier one goes first among equals."""
-    keep = torch.ones_like(sizes, dtype=torch.bool)
-    goes = round(amount * len(sizes))
-    if goes == 0:
-        return keep
-    limit = sizes.kthvalue(goes).values
-    keep[sizes < limit] = False
-    equal = (sizes == limit).nonzero().flatten()
-    keep[equal[: goes - int((sizes < limit).sum())]] = False
-    return keep
 
 
 def drawn(n: int, seed: int, place: int = 0) -> Tensor:

@@ -21,45 +21,59 @@ def adaptive_scores(weight: Tensor) -> Tensor:
     return scores.view_as(weight)
 
 
-def n_of_m_mask(sizes: Tensor, n: int, m: int) -> Tensor:
-    """True for the n largest of every m that follow one another in a node's weights; what is left over at the end is
-    a group of its own.
+def places_in_groups(sizes: Tensor, m: int) -> Tensor:
+    """Of every m that follow one another in a node's weights, which is the largest (1), the next (2), and so on; the
+    later one before among equals. What is left over at the end is a group of its own. int32, same shape.
 
     sizes    (nodes, ...)
     """
     rows = sizes.flatten(1)
-    keep = torch.ones_like(rows, dtype=torch.bool)
+    places = torch.empty_like(rows, dtype=torch.int32)
     for start in range(0, rows.shape[1], m):
         part = rows[:, start : start + m]
-        goes = max(part.shape[1] - n, 0)
-        places = part.argsort(dim=1, stable=True)[:, :goes] + start
-        keep.scatter_(1, places, False)
-    return keep.view_as(sizes)
+        ranked = torch.arange(part.shape[1], 0, -1, dtype=torch.int32, device=rows.device).expand(part.shape)
+        places[:, start : start + m].scatter_(1, part.argsort(dim=1, stable=True), ranked)
+    return places.view_as(sizes)
 
 
-def row_mask(scores: Tensor, amount: float) -> Tensor:
-    """False for the lowest of each node's n weights: (nodes, ...). amount · n of each, rounded so that of all nodes
-    together it is the rounded amount.
-    """
+def row_ranks(scores: Tensor) -> Tensor:
+    """How many of each node's weights score less, the earlier ones among equals: (nodes, weights), int32."""
     rows = scores.flatten(1)
-    ends = [round(amount * rows.shape[1] * node) for node in range(len(rows) + 1)]
-    goes = torch.tensor(ends, device=rows.device).diff()
-    ranks = rows.argsort(dim=1, stable=True).argsort(dim=1)
-    return (ranks >= goes[:, None]).view_as(scores)
+    ranked = torch.arange(rows.shape[1], dtype=torch.int32, device=rows.device).expand(rows.shape)
+    return torch.empty_like(rows, dtype=torch.int32).scatter_(1, rows.argsort(dim=1, stable=True), ranked)
 
 
-def compensated(weight: Tensor, moment: Tensor, amount: float) -> Tensor:
+def row_mask(ranks: Tensor, amount: float) -> Tensor:
+    """False for the lowest of each node's n weights. amount · n of each, rounded so that of all nodes together it is
+    the rounded amount.
+
+    ranks    (nodes, n), see `row_ranks`
+    """
+    ends = [round(amount * ranks.shape[1] * node) for node in range(len(ranks) + 1)]
+    goes = torch.tensor(ends, device=ranks.device).diff()
+    return ranks >= goes[:, None]
+
+
+def inverse_root(moment: Tensor) -> Tensor:
+    """The upper root R of A^(−1) = Rᵀ·R, double.
+
+    moment    A = X^T X, damped: (inputs, inputs)
+    """
+    root: Tensor = torch.linalg.cholesky(torch.linalg.inv(moment.double()), upper=True)
+    return root
+
+
+def compensated(weight: Tensor, root: Tensor, amount: float) -> Tensor:
     """The weight with round(amount · n) of its n entries at zero, each taken out at what its loss costs,
     w² / [A^(−1)]_jj, and made up for by the entries to its right: (nodes, inputs), double.
 
     weight    (nodes, inputs); its zeros stay
-    moment    A = X^T X, damped: (inputs, inputs)
+    root      of A^(−1), A = X^T X, damped: (inputs, inputs), see `inverse_root`
 
     Source: Frantar and Alistarh, SparseGPT, arXiv 2301.00774; Hassibi and Stork, Optimal brain surgeon, NIPS 1992.
     """
     w = weight.double().clone(memory_format=torch.contiguous_format)  # it may be another one's transpose
     dead = w == 0
-    root: Tensor = torch.linalg.cholesky(torch.linalg.inv(moment.double()), upper=True)
     for start in range(0, w.shape[1], BLOCK):
         end = min(start + BLOCK, w.shape[1])
         cost = (w[:, start:end] / root.diagonal()[start:end]).square()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
@@ -17,6 +17,7 @@ from engine.edit.origin import note_place
 Argument: TypeAlias = "int | str"  # of a call: its place, or its name
 Answer: TypeAlias = "Argument | tuple[Argument | None, ...]"
 ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device))  # their own copies
+BLOCK = 2**17  # numbers
 TABLES = (dict, OrderedDict)
 
 
@@ -26,7 +27,7 @@ def structural_copy(model: nn.Module) -> nn.Module:
     Ties stay ties: a tensor that stands in two places of the original is one tensor in both places of the copy.
     """
     made: dict[int, Any] = {id(t): t for t in (*model.parameters(), *model.buffers())}
-    plain = [module for module in model.modules() if _is_plain(type(module))]
+    plain = [module for module in model.modules() if _is_plain(type(module))]  # type: ignore[arg-type]
     made.update((id(module), object.__new__(type(module))) for module in plain)
     for module in reversed(plain):  # by hand: deepcopy takes three times as long, for a module's many empty tables
         state = {name: _copied(value, made) for name, value in vars(module).items() if name != "_compiled_call_impl"}
@@ -35,7 +36,7 @@ def structural_copy(model: nn.Module) -> nn.Module:
 
 
 @cache
-def _is_plain(kind: type[nn.Module]) -> bool:
+def _is_plain(kind: Any) -> bool:
     """Whether what its instances are is all in their attributes, and nothing says how they are copied."""
     said = ("__reduce_ex__", "__reduce__", "__getstate__", "__new__", "__deepcopy__")
     usual = all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in said)
@@ -122,10 +123,39 @@ def set_parameter(module: nn.Module, name: str, value: Tensor) -> None:
 
 
 @torch.no_grad()
-def map_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
-    """The model with W replaced by change(W) for each weight of two or more dimensions."""
-    replace_parameters(model, {parameter: change(parameter) for _, parameter in weights(model)})
-    return model
+def map_weights(model: nn.Module, change: Callable[[str, Tensor], Tensor], names: Iterable[str] | None = None) -> None:
+    """Put change(name, W) in the place of W for each weight of two or more dimensions, or of those names, in order.
+
+    One after another: what is between the old and the new weight of a layer is gone before the next one's begins.
+    """
+    wanted = dict.fromkeys(name for name, _ in weights(model)) if names is None else dict.fromkeys(names)
+    first = {id(parameter): name for name, parameter in model.named_parameters()}
+    places: dict[str, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for own, parameter in module._parameters.items():
+            if parameter is not None:
+                places.setdefault(first[id(parameter)], []).append((module, own))
+    for name in wanted:
+        _put(places[name], change(name, model.get_parameter(name).detach()))
+
+
+def _put(places: Sequence[tuple[nn.Module, str]], value: Tensor) -> None:
+    """A value in these places of one parameter; an equal one stays the tensor that it was."""
+    old = cast("nn.Parameter", getattr(*places[0]))
+    if not torch.equal(old, value):
+        new = nn.Parameter(value, old.requires_grad)
+        for module, own in places:
+            setattr(module, own, new)
+
+
+def by_blocks(change: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
+    """change(W), which takes each number by itself, block by block: what it needs between stays in the cache."""
+    if weight.numel() <= BLOCK or not weight.is_contiguous() or weight.device.type != "cpu":
+        return change(weight)
+    new = torch.empty_like(weight)
+    for old, part in zip(weight.view(-1).split(BLOCK), new.view(-1).split(BLOCK), strict=True):
+        part.copy_(change(old))
+    return new
 
 
 def replace_module(model: nn.Module, path: str, new: nn.Module) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient
-from engine.edit.surgery import map_weights
+from engine.edit.surgery import by_blocks, map_weights
 from engine.form import Effect, Form
 from engine.method import Context, Method
 
@@ -101,10 +101,20 @@ class WeightClipping(Method):
     def edit(self, model: nn.Module, context: Context) -> nn.Module:
         """The model with every weight clipped."""
         clip, size = CLIPS[self.form], self.number("limit" if self.form == "clamp" else "alpha")
-        return map_weights(model, lambda w: clip(w, size * self._unit(w)))
 
-    def _unit(self, weight: Tensor) -> float:
-        return 1.0 if self.word("scale") == "absolute" else float(weight.std(correction=0))
+        def clipped(name: str, weight: Tensor) -> Tensor:
+            limit = size * self._unit(name, weight, context)
+            if self.form == "group_threshold":  # its numbers hang together
+                return clip(weight, limit)
+            return by_blocks(lambda part: clip(part, limit), weight)
+
+        map_weights(model, clipped)
+        return model
+
+    def _unit(self, name: str, weight: Tensor, context: Context) -> float:
+        if self.word("scale") == "absolute":
+            return 1.0
+        return context.once(("std", name), lambda: float(weight.std(correction=0)))
 
 
 def clip_by_formula(weight: Tensor, alpha: float) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, count, fraction
 from engine.edit.calibration import EXAMPLES, damped, input_moments, map_by_inputs
 from engine.edit.gradual import Gradual
-from engine.edit.scores import drawn, magnitude_masks
-from engine.edit.sparse import adaptive_scores, compensated, n_of_m_mask, row_mask
-from engine.edit.surgery import map_weights, replace_parameters, weights
+from engine.edit.ranking import MOST
+from engine.edit.scores import drawn
+from engine.edit.smallest import Smallest, Stays
+from engine.edit.sparse import adaptive_scores, compensated, inverse_root, places_in_groups, row_mask, row_ranks
+from engine.edit.surgery import by_blocks, map_weights, weights
 from engine.edit.training import BATCH_SIZE, LEARNING_RATE, STEPS, Schedule, adamw, task_loss, train
 from engine.form import Effect, Form
 from engine.method import Context, Method
@@ -163,16 +167,16 @@ class WeightPruning(Method):
     def edit(self, model: nn.Module, context: Context) -> nn.Module:
         """The model with weights at zero."""
         if self.form == "formula":
-            return map_weights(model, lambda w: prune_by_formula(w, self.number("alpha")))
+            by_formula = partial(prune_by_formula, alpha=self.number("alpha"))
+            map_weights(model, lambda _, weight: by_blocks(by_formula, weight))
+            return model
         if self.form == "gradual":
             return self._gradually(model, context)
         known = self._by_inputs(model, context) if "examples" in self.values else set()
-        found = [parameter for name, parameter in weights(model) if name not in known]
+        names = tuple(name for name, _ in weights(model) if name not in known)
+        stays = self._stays(model, names, context)
         # where(), not a product: a weight that is negative stays exactly what it was, and no zero gets a sign
-        zero = torch.zeros(())
-        masks = self._masks(found, context)
-        kept = {p: torch.where(mask, p.detach(), zero.to(p)) for p, mask in zip(found, masks, strict=True)}
-        replace_parameters(model, dict(kept))
+        map_weights(model, lambda name, w: torch.where(stays(name, w), w, torch.zeros((), dtype=w.dtype).to(w)), names)
         return model
 
     def _gradually(self, model: nn.Module, context: Context) -> nn.Module:
@@ -184,33 +188,44 @@ class WeightPruning(Method):
             model, context, task_loss(context), lambda trained: adamw(trained, rate, steps, masks.last), schedule
         )
 
-    def _masks(self, found: list[nn.Parameter], context: Context) -> list[Tensor]:
-        """True where a weight stays."""
-        sizes = [p.detach().abs() for p in found]
+    def _stays(self, model: nn.Module, names: tuple[str, ...], context: Context) -> Stays:
+        """What says of a weight where its numbers stay."""
         if self.form == "n_of_m":
-            return [n_of_m_mask(size, self.whole("n"), self.whole("m")) for size in sizes]
-        if self.form == "random":
-            lots = [drawn(p.numel(), context.seed, i).view(p.shape).to(p.device) for i, p in enumerate(found)]
-            sizes = [torch.where(p == 0, 0, lot) for p, lot in zip(sizes, lots, strict=True)]  # no zero goes twice
-        if self.form == "magnitude_adaptive":
-            sizes = [adaptive_scores(p.detach()) for p in found]
-        together = self.form in ("magnitude_global", "magnitude_adaptive")
-        return magnitude_masks(sizes, self.number("amount"), together)
+            n, m = self.whole("n"), self.whole("m")
+            few = sum(model.get_parameter(name).numel() for name in names) <= MOST
+            keep = context.once if few else lambda _, compute: compute()
+            return lambda name, w: keep(("n of m", m, name), lambda: places_in_groups(w.abs(), m)) <= n
+        places = {name: place for place, name in enumerate(names)}
+
+        def lots(name: str, weight: Tensor) -> Tensor:
+            lot = drawn(weight.numel(), context.seed, places[name]).view(weight.shape).to(weight.device)
+            return torch.where(weight == 0, 0, lot)  # no zero goes twice
+
+        adaptive = self.form == "magnitude_adaptive"
+        size = lots if self.form == "random" else lambda _, w: adaptive_scores(w) if adaptive else w.abs()
+        key = self.form if adaptive or self.form == "random" else "magnitude"
+        smallest = Smallest(model, names, size, context, key)
+        together = adaptive or self.form == "magnitude_global"
+        return (smallest.together if together else smallest.alone)(self.number("amount"))
 
     def _by_inputs(self, model: nn.Module, context: Context) -> set[str]:
         """Prune the layers whose inputs are known; the names of their weights."""
         n, amount = self.whole("examples"), self.number("amount")
         moments = context.once(("input_moments", n), lambda: input_moments(model, context, n))
 
-        def wanda(weight: Tensor, moment: Tensor) -> Tensor:
+        def wanda(path: str, weight: Tensor, moment: Tensor) -> Tensor:
             size = moment.diagonal(dim1=1, dim2=2).sqrt()[:, None]  # groups, 1, inputs
-            kept = [row_mask(w.abs() * s, amount) for w, s in zip(weight, size, strict=True)]
-            return torch.where(torch.stack(kept), weight, torch.zeros((), dtype=weight.dtype, device=weight.device))
+            found = context.once(
+                ("wanda", n, path), lambda: [row_ranks(w.abs() * s) for w, s in zip(weight, size, strict=True)]
+            )
+            kept = torch.stack([row_mask(one, amount) for one in found])
+            return torch.where(kept, weight, torch.zeros((), dtype=weight.dtype, device=weight.device))
 
-        def inverse(weight: Tensor, moment: Tensor) -> Tensor:
+        def inverse(path: str, weight: Tensor, moment: Tensor) -> Tensor:
             context.channel.check()
-            parts = zip(weight, damped(moment, self.number("ridge")), strict=True)
-            return torch.stack([compensated(w, a, amount) for w, a in parts])
+            ridge = self.number("ridge")
+            roots = context.once(("roots", n, ridge, path), lambda: [inverse_root(a) for a in damped(moment, ridge)])
+            return torch.stack([compensated(w, root, amount) for w, root in zip(weight, roots, strict=True)])
 
         return map_by_inputs(model, moments, wanda if self.form == "wanda" else inverse)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from engine.metrics.size import ORIGIN
 
+STATE = ("__reduce_ex__", "__getstate__")  # where these are its own, its attributes may not be all of it
 PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device, Enum, range, slice)
 
 
@@ -53,7 +54,8 @@ class _Told:
         self.numbers: dict[int, tuple[int, object]] = {}
 
     def settings(self, module: nn.Module) -> None:
-        own = (f"{k}={self.word(v)}" for k, v in vars(module).items() if not k.endswith(ORIGIN) and k != "training")
+        told = {name: value for name, value in vars(module).items() if not name.endswith(ORIGIN) and name != "training"}
+        own = (f"{name}={self.word(told[name])}" for name in sorted(told))
         self.lines.append(f"{self.number(module)} {self.identity(type(module))} {' '.join(own)}")
 
     def word(self, value: Any) -> str:
@@ -84,9 +86,8 @@ class _Told:
             return f"ref({self.word(value())})"
         if id(value) in self.numbers:
             return f"again{self.number(value)}"
-        if type(value).__reduce_ex__ is not object.__reduce_ex__ or not hasattr(value, "__dict__"):
-            raise _NotUnderstood
-        if hasattr(type(value), "__getstate__") and type(value).__getstate__ is not object.__getstate__:
+        own = any(getattr(type(value), name, None) is not getattr(object, name, None) for name in STATE)
+        if own or not hasattr(value, "__dict__"):
             raise _NotUnderstood
         return f"{self.identity(type(value))}{self.number(value)}({self.words((vars(value),))})"
 
@@ -102,6 +103,6 @@ class _Told:
     def number(self, value: object) -> int:
         return self.numbers.setdefault(id(value), (len(self.numbers), value))[0]
 
-    def identity(self, value: Hashable) -> str:
+    def identity(self, value: object) -> str:
         self.held[id(value)] = value
         return f"@{id(value)}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine import Context, Recipe
 from engine.edit.calibration import damped, input_moments
 from engine.edit.scores import floors, magnitude_masks
-from engine.edit.sparse import adaptive_scores, compensated, n_of_m_mask, row_mask
+from engine.edit.sparse import adaptive_scores, compensated, inverse_root, places_in_groups, row_mask, row_ranks
 from tests.methods.nets import edited, explored, linear, random_inputs
 from tests.tiny import tiny
 
@@ -50,7 +50,7 @@ def test_adaptive_scores_by_hand() -> None:
 def test_no_layer_is_emptied_by_accident() -> None:
     large, small = random_inputs(100, 100) + 10, random_inputs(20, 20) / 100
     for amount in (0.5, 0.9, 0.99):
-        masks = magnitude_masks([large, small], amount, together=True)
+        masks = magnitude_masks([large, small], amount)
         assert sum(int((~mask).sum()) for mask in masks) == round(amount * 10_400)
         assert int(masks[1].sum()) >= 4
     assert floors([100, 10_000], 101) == [1, 100]
@@ -60,7 +60,7 @@ def test_no_layer_is_emptied_by_accident() -> None:
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (4, 4), (3, 8), (9, 4)])
 def test_of_every_m_the_n_largest_stay(n: int, m: int) -> None:
     weight = random_inputs(6, 3, 7)  # 21 in a row: what is left over is a group, too
-    mask = n_of_m_mask(weight.abs(), n, m).flatten(1)
+    mask = (places_in_groups(weight.abs(), m) <= n).flatten(1)
     for row, kept in zip(weight.flatten(1), mask, strict=True):
         for start in range(0, 21, m):
             part = row[start : start + m].abs()
@@ -75,7 +75,7 @@ def test_wanda_looks_at_what_meets_the_weight() -> None:
     inputs = random_inputs(200, 3) * torch.tensor([10.0, 1.0, 0.1])
     variant = edited(net, [["weight_pruning", {"form": "wanda", "amount": 0.34}]], inputs)
     assert torch.equal(variant.weight != 0, torch.tensor([[True, True, False], [True, True, False]]))
-    assert torch.equal(row_mask(torch.tensor([[1.0, 3.0, 2.0]]), 0.67), torch.tensor([[False, True, False]]))
+    assert torch.equal(row_mask(row_ranks(torch.tensor([[1.0, 3.0, 2.0]])), 0.67), torch.tensor([[False, True, False]]))
 
 
 @pytest.mark.parametrize("gone", [1, 2])
@@ -84,7 +84,7 @@ def test_the_first_weights_that_go_are_made_up_for_as_least_squares_would(gone: 
     x = random_inputs(60, 6) @ random_inputs(6, 6, seed=2)
     weight = random_inputs(1, 6, seed=3)
     moment = x.double().T @ x.double()
-    found = compensated(weight, moment, gone / 6)
+    found = compensated(weight, inverse_root(moment), gone / 6)
     assert int((found == 0).sum()) == gone
     lost = int((found[0] == 0).nonzero()[0])
     if gone == 1:  # everything before it stays, everything after it is free
@@ -105,8 +105,8 @@ def test_making_up_for_what_went_is_nearer_than_leaving_it(amount: float) -> Non
     x = random_inputs(500, 160) @ (torch.eye(160) + 0.1 * random_inputs(160, 160, seed=5))
     weight = random_inputs(20, 160, seed=6)
     moment = damped((x.double().T @ x.double())[None], 0.1)[0]
-    found = compensated(weight, moment, amount)
-    plain = weight * row_mask(weight.abs(), amount)
+    found = compensated(weight, inverse_root(moment), amount)
+    plain = weight * row_mask(row_ranks(weight.abs()), amount)
     assert int((found == 0).sum()) == round(amount * weight.numel())
     assert error(weight, found, x) < 0.9 * error(weight, plain, x)
 
@@ -114,14 +114,15 @@ def test_making_up_for_what_went_is_nearer_than_leaving_it(amount: float) -> Non
 def test_zeros_that_were_there_stay() -> None:
     weight = random_inputs(10, 30) * (random_inputs(10, 30, seed=9) > 0)
     x = random_inputs(90, 30, seed=4).double()
-    assert (compensated(weight, x.T @ x, 0.2)[weight == 0] == 0).all()
+    assert (compensated(weight, inverse_root(x.T @ x), 0.2)[weight == 0] == 0).all()
 
 
 def test_a_weight_that_is_stored_the_other_way_round_gives_the_same() -> None:
     weight, x = random_inputs(10, 30), random_inputs(90, 30, seed=4).double()
     turned = weight.T.contiguous().T
     assert not turned.is_contiguous()
-    assert torch.equal(compensated(turned, x.T @ x, 0.4), compensated(weight, x.T @ x, 0.4))
+    root = inverse_root(x.T @ x)
+    assert torch.equal(compensated(turned, root, 0.4), compensated(weight, root, 0.4))
 
 
 def test_what_layers_are_given_is_added_up_over_batches() -> None:
