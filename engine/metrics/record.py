@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput, unknown
@@ -18,6 +18,7 @@ from engine.metrics.rounds import device_name
 # One core is left to the rest of the machine: torch's threads wait for each other by spinning, and where another
 # program takes a core from two of them, a training was seen to take 34 s instead of the 4 s of one thread.
 DEFAULT_THREADS = max(1, torch.get_num_threads() - 1)
+Z95 = 1.959963984540054
 PRECISION = 0.01  # a point of accuracy: what a curve on a screen shows
 QUICK_WARM_UP, QUICK_ROUNDS, QUICK_S = 2, 5, 0.05
 
@@ -44,9 +45,14 @@ class Estimate:
 
     @classmethod
     def share(cls, right: int, n: int) -> Estimate:
-        """So many of n, with Wilson's interval."""
-        interval = binomtest(right, n).proportion_ci(method="wilson")
-        return cls(right / n, float(interval.low), float(interval.high), n, "fraction")
+        """So many of n, with Wilson's interval.
+
+        Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
+        """
+        share, z2 = right / n, Z95 * Z95  # by hand: scipy's takes a millisecond, and a point has some fifty of them
+        middle, half = share + z2 / (2 * n), Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+        low, high = (middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)
+        return cls(share, low if right else 0.0, high if right < n else 1.0, n, "fraction")
 
     @classmethod
     def drawn(cls, value: float, resamples: Tensor, n: int, unit: str) -> Estimate:
