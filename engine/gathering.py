@@ -26,6 +26,7 @@ from engine.speed import Get, machine_of, speed_of_record, time_record
 from engine.store import MemoryStore, Payload, RecordKind, Store, open_store
 from engine.workload import Workload
 
+CURVE: Payload = {"along": "a curve"}  # in the key of a record that leaves out what is dear and not shown there
 Build: TypeAlias = Callable[[], nn.Module]
 Made: TypeAlias = Recipe | Variant
 
@@ -105,13 +106,13 @@ class Gathering:
         self.store.put(kind, key, record)
         self._own.add(f"{kind}{key}")
 
-    def gather(self, recipe: Made, variant: Build, get: Get, anytime: bool = False) -> Measured:
+    def gather(self, recipe: Made, variant: Build, get: Get, along: Protocol | None = None) -> Measured:
         """The point.
 
-        anytime    what a curve shows is enough: the evaluation ends as soon as the difference from the original is
-                   known to a point, and few rounds are timed; a full record is taken where there is one
+        along    how it is measured as one of a curve: what is dear and not shown there is left out, and a record of
+                 the whole protocol is taken where there is one
         """
-        how = self.protocol.anytime() if anytime else self.protocol
+        how = self.protocol if along is None else replace(along, dtype=self.protocol.dtype)
         original, before = self._side(Recipe(), self._original, get)
         changed, after = self._side(recipe, variant, get, how, before)
         ratio, speeds = dict[int, Estimate](), dict[int, Payload]()
@@ -167,19 +168,25 @@ class Gathering:
         return found
 
     def _sized(self, recipe: Made, how: Protocol, model: Build, get: Get) -> Payload:
-        """The record of size and compute; along a curve without what is dear and not shown there."""
-        key = self.keys.size(recipe)
-        if not how.precision or (held := self._held("size", key)) is None:
-            quick = {**key, "quick": True} if how.precision else key
-            return get("size", quick, partial(self._sizes, model, recipe, bool(how.precision)))
-        return held
+        """The record of size and compute."""
+        key, whole = self.keys.size(recipe), how is self.protocol
+        held = None if whole else self._held("size", key)
+        if held is not None:
+            return held
+        return get("size", key if whole else {**key, **CURVE}, partial(self._sizes, model, recipe, whole))
 
     def _timed(
         self, signatures: tuple[object, object], variant: tuple[Build, Made], batch: int, how: Protocol, get: Get
     ) -> Payload:
-        full, quick = (Keys(self.workload, one).latency(batch, *signatures) for one in (self.protocol, how))
-        held = self._held("latency", full) if full != quick else None
-        return get("latency", quick, partial(self._times, *variant, batch, how)) if held is None else held
+        whole = how is self.protocol
+        key = Keys(self.workload, how).latency(batch, *signatures)
+        held = None if whole else self._held("latency", self.keys.latency(batch, *signatures))
+        if held is not None:
+            return held
+        # two of one shape are timed once for the whole curve: then it is known why, too
+        looks = whole or signatures[0] == signatures[1]
+        compute = partial(self._times, *variant, batch, how, looks)
+        return get("latency", key if whole else {**key, **CURVE}, compute)
 
     def _pair(self, recipe: Made, before: Payload, after: Payload, get: Get) -> Payload:
         key = self.keys.pair(recipe)
@@ -195,19 +202,19 @@ class Gathering:
     def _original(self) -> nn.Module:
         return self.context.original
 
-    def _sizes(self, build: Build, made: Made, quick: bool) -> Payload:
+    def _sizes(self, build: Build, made: Made, whole: bool) -> Payload:
         same = isinstance(made, Variant) and made.content in BASELINES  # as many products, of other numbers
         counted = self._original() if same else None
-        return size_record(self.cast(build()), self.workload.example, self.context.memo, counted, packed=not quick)
+        return size_record(self.cast(build()), self.workload.example, self.context.memo, counted, packed=whole)
 
     def _score(self, build: Build, how: Protocol, line: Channel, before: Payload | None) -> Payload:
         return score_record(self.cast(build()), self.workload, how, line, before)
 
-    def _times(self, build: Build, recipe: Made, batch: int, how: Protocol) -> Payload:
+    def _times(self, build: Build, recipe: Made, batch: int, how: Protocol, looks: bool) -> Payload:
         variant = build()
         inputs = placed(repeated(self.workload.train[0], batch), how.device)
         pair, memo = (self.cast(self._original()), self.cast(variant)), self.context.memo
-        return {**time_record(*pair, inputs, how, self.channel, memo), "measured_on": str(recipe)}
+        return {**time_record(pair, inputs, how, self.channel, memo, looks), "measured_on": str(recipe)}
 
 
 def _estimates(record: object) -> dict[str, Estimate]:

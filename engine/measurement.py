@@ -14,7 +14,7 @@ from engine.fingerprint import content_of
 from engine.gathering import Gathering, NotStored, Options
 from engine.measured import Measured, Variant
 from engine.metrics.precision import BASELINES, baseline
-from engine.metrics.record import torch_threads
+from engine.metrics.record import Protocol, torch_threads
 from engine.recipe import Recipe, RecipeLike, check_runs
 from engine.workload import Workload
 
@@ -26,10 +26,10 @@ class _Ended(SecateurError):
 class Measurer(Gathering):
     """Measures recipes of one workload by one protocol; what the points share is done once."""
 
-    def measure(self, recipe: RecipeLike, anytime: bool = False) -> Measured:
+    def measure(self, recipe: RecipeLike, along: Protocol | None = None) -> Measured:
         """Every figure, from the store or measured and put there. Raises CannotApply, BrokenVariant, Cancelled.
 
-        anytime    the evaluation may end as soon as the difference from the original is known to a point
+        along    how it is measured as one of the points of a curve: `Protocol.along_curve`
 
         Where the channel has enough of a training, the model as it is then is measured; it is stored as a model of
         its own, and not as the recipe's.
@@ -47,7 +47,7 @@ class Measurer(Gathering):
         with torch_threads(self.protocol.threads):
             self.may_end = True
             try:
-                return self.gather(recipe, variant, self.keep, anytime)
+                return self.gather(recipe, variant, self.keep, along)
             except _Ended:
                 point = self.gather(Variant(content_of(built[0])), lambda: built[0], self.keep)
                 return replace(point, recipe=recipe, ended=ended_at(built[0]))
@@ -84,13 +84,13 @@ class Measurer(Gathering):
             check_runs(own, self.context, by_recipe=False)
             return self.gather(Variant(content_of(own)), lambda: own, self.keep)
 
-    def lookup(self, recipe: RecipeLike | Variant, anytime: bool = False) -> Measured | None:
+    def lookup(self, recipe: RecipeLike | Variant, along: Protocol | None = None) -> Measured | None:
         """The point where the store holds all of it, else None; nothing is built or measured."""
         if self.fresh:
             return None
         made = recipe if isinstance(recipe, Variant) else Recipe.of(recipe)
         try:
-            return self.gather(made, _refuse, self.find, anytime)
+            return self.gather(made, _refuse, self.find, along)
         except NotStored:
             return None
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 from torch import nn
 
+from engine.errors import Message
 from engine.examples import Inputs, count
 from engine.memo import Memo
 from engine.method import Channel
@@ -20,6 +21,7 @@ from engine.metrics.verdict import Sides, cause_of, evidence_of, is_busy, speed_
 from engine.revision import revision
 from engine.store import Payload, RecordKind
 
+UNSEEN = Message("not looked into along a curve: measure the point by itself")
 Get: TypeAlias = Callable[[RecordKind, Payload, Callable[[], Payload]], Payload]
 Kept: TypeAlias = dict[str, tuple[float, list[LayerCost]]]
 LAYERS_S = 0.1  # for the layers of one model: enough for the cause of a verdict
@@ -34,24 +36,28 @@ def machine_of(protocol: Protocol, get: Get) -> Machine:
 
 
 def time_record(
-    original: nn.Module, variant: nn.Module, inputs: Inputs, protocol: Protocol, channel: Channel, memo: Memo
+    pair: tuple[nn.Module, nn.Module], inputs: Inputs, protocol: Protocol, channel: Channel, memo: Memo, looks: bool
 ) -> Payload:
     """Latency of both, their ratio, their peak memory, and the cost of every layer of each, as plain data.
 
-    memo    of the original, whose work, layers and peak memory are the same beside every variant
+    pair     original and variant
+    memo     of the original, whose work, layers and peak memory are the same beside every variant
+    looks    whether the layers are looked at, too: what says why
     """
+    original, variant = pair
     times = time_pair(original, variant, inputs, protocol, channel)
     figures: Payload = {
         side: {name: estimate.to_dict() for name, estimate in values.items()}
         for side, values in times.figures().items()
     }
     key = (protocol.dtype, count(inputs))
-    own = _own_costs(original, inputs, float(times.original.median()), memo.once(("layer costs", *key), dict), memo)
-    costs = own, _costs(variant, inputs, memo)
-    layers = [[layer.to_dict() for layer in side] for side in costs]
     once = memo.once(("peak_memory", *key), lambda: peak_memory(original, inputs))
     for side, peak in (("original", once), ("variant", peak_memory(variant, inputs))):
         cast("Payload", figures[side])["peak_memory"] = peak.to_dict()
+    if not looks:
+        return {**figures, "ended": times.ended, "layers": None}
+    own = _own_costs(original, inputs, float(times.original.median()), memo.once(("layer costs", *key), dict), memo)
+    layers = [[layer.to_dict() for layer in side] for side in (own, _costs(variant, inputs, memo))]
     return {**figures, "ended": times.ended, "layers": layers}
 
 
@@ -75,14 +81,17 @@ def speed_of_record(record: Payload, batch: int, machine: Machine, sizes: tuple[
     sizes    the records of original and variant with `nonzero` and `parameters`
     """
     ratio = Estimate(**cast("dict[str, Any]", cast("Payload", record["ratio"])["wide"]))
-    before, after = (
-        [LayerCost.from_dict(layer) for layer in side] for side in cast("list[list[Any]]", record["layers"])
-    )
+    looked = cast("list[list[Any]] | None", record["layers"])
+    before, after = ([LayerCost.from_dict(layer) for layer in side] for side in looked or ([], []))
     zeros = [_count(size, "parameters") - _count(size, "nonzero") for size in sizes]
     sides, speed = Sides(before, after, machine, zeros[1] - zeros[0]), speed_of(ratio, machine.noise_floor)
     medians = [Estimate(**cast("Payload", record[side])["median"]) for side in ("original", "variant")]  # type: ignore[arg-type]
     return {
-        "verdict": {"speed": speed, "cause": str(cause_of(speed, sides)), "evidence": evidence_of(sides)},
+        "verdict": {
+            "speed": speed,
+            "cause": str(cause_of(speed, sides) if looked else UNSEEN),
+            "evidence": evidence_of(sides),
+        },
         "ratio": ratio.to_dict(),
         "busy": is_busy(ratio, machine.noise_floor),
         "throughput_per_s": dict(zip(("original", "variant"), (_per_second(m, batch) for m in medians), strict=True)),

@@ -12,6 +12,7 @@ from engine.errors import Cancelled, InvalidInput, Message, SecateurError, first
 from engine.gathering import Options
 from engine.measured import Measured
 from engine.measurement import Measurer
+from engine.metrics.record import Protocol
 from engine.recipe import Recipe, RecipeLike
 from engine.refining import Refining
 from engine.workload import Workload
@@ -141,7 +142,8 @@ def sweep(
     points     how many, over the coefficient's range, both ends included; where neither is given, the curve says where
                it needs them: the ends and the middle, then where it bends, 25 at most
     full       every example of every point; else the evaluation of a point ends where its difference from the
-               original is known to ± 1 point with 95 %, and says how many examples it took
+               original is known to ± 1 point with 95 %, and says how many examples it took. Either way few rounds are
+               timed, and why a point is faster is told by `measure`
     options    device, protocol, store, fresh, channel: see Options
 
     A point that cannot be measured comes as Failed. Raises InvalidInput at once for a bad grid, Cancelled later.
@@ -152,16 +154,16 @@ def sweep(
 
 def run_sweep(plan: Sweep, measurer: Measurer, full: bool = False) -> Iterator[Measured | Failed]:
     """The points of a planned sweep, one by one. Raises InvalidInput at once for a bad plan."""
-    recipes = plan.recipes()
+    recipes, along = plan.recipes(), measurer.protocol.along_curve(full)
     if plan.adaptive:
-        return _refined(plan, plan.refining(), measurer, full)
-    return (point(measurer, recipe, full) for recipe in recipes)
+        return _refined(plan, plan.refining(), measurer, along)
+    return (point(measurer, recipe, along) for recipe in recipes)
 
 
-def _refined(plan: Sweep, refining: Refining, measurer: Measurer, full: bool) -> Iterator[Measured | Failed]:
+def _refined(plan: Sweep, refining: Refining, measurer: Measurer, along: Protocol) -> Iterator[Measured | Failed]:
     """The points of an adaptive sweep, each chosen by those before it."""
     while (value := refining.next()) is not None:
-        found = point(measurer, plan.recipe.vary(*plan.vary, value), full)
+        found = point(measurer, plan.recipe.vary(*plan.vary, value), along)
         if isinstance(found, Failed):
             refining.heard(value, None)
         else:
@@ -171,10 +173,10 @@ def _refined(plan: Sweep, refining: Refining, measurer: Measurer, full: bool) ->
         yield found
 
 
-def point(measurer: Measurer, recipe: Recipe, full: bool = True) -> Measured | Failed:
+def point(measurer: Measurer, recipe: Recipe, along: Protocol | None = None) -> Measured | Failed:
     """One point, with its failure as a value; only a cancellation is raised."""
     try:
-        return measurer.measure(recipe, anytime=not full)
+        return measurer.measure(recipe, along)
     except Cancelled:
         raise
     except SecateurError as error:

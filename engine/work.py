@@ -111,7 +111,8 @@ def look_up(job: Job, store: Store) -> dict[str, object] | None:
         return None
     looker = _looker(job.reference, job.fingerprint, job.protocol, store)
     what = Variant(job.detail) if job.kind == "baseline" else job.recipe
-    found = looker.lookup(what, job.kind == "anytime") if looker.workload.fingerprint == job.fingerprint else None
+    along = looker.protocol.along_curve() if job.kind == "anytime" else None
+    found = looker.lookup(what, along) if looker.workload.fingerprint == job.fingerprint else None
     return None if found is None else found.to_dict()
 
 
@@ -138,7 +139,8 @@ def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
 def _result(job: Job, measurer: Measurer) -> dict[str, object]:
     recipe = Recipe.parse(job.recipe)
     if job.kind in ("point", "anytime"):
-        return measurer.measure(recipe, anytime=job.kind == "anytime").to_dict()
+        along = measurer.protocol.along_curve() if job.kind == "anytime" else None
+        return measurer.measure(recipe, along).to_dict()
     if job.kind == "baseline":
         return measurer.measure_baseline(job.detail).to_dict()
     if job.kind == "layers":

@@ -20,7 +20,7 @@ from engine.metrics.rounds import device_name
 DEFAULT_THREADS = max(1, torch.get_num_threads() - 1)
 Z95 = 1.959963984540054
 PRECISION = 0.01  # a point of accuracy: what a curve on a screen shows
-QUICK_WARM_UP, QUICK_ROUNDS, QUICK_S = 2, 5, 0.05
+CURVE_WARM_UP, CURVE_ROUNDS, CURVE_S = 1, 3, 0.03
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,14 @@ class Protocol:
         others = ("batches", "split", "seed", "examples", "precision")
         return {"batch": batch, **{k: v for k, v in asdict(self).items() if k not in others}}
 
-    def anytime(self) -> Protocol:
-        """The same, ending as soon as what a curve shows is known: the difference to a point, and a few rounds."""
+    def along_curve(self, full: bool = False) -> Protocol:
+        """The same for a point of a curve: few rounds, and examples until its difference from the original is known.
+
+        full    every example
+        """
         return replace(
-            self, precision=PRECISION, warm_up=min(self.warm_up, QUICK_WARM_UP),
-            least_rounds=min(self.least_rounds, QUICK_ROUNDS), budget_s=min(self.budget_s, QUICK_S),
+            self, precision=0.0 if full else PRECISION, warm_up=min(self.warm_up, CURVE_WARM_UP),
+            least_rounds=min(self.least_rounds, CURVE_ROUNDS), budget_s=min(self.budget_s, CURVE_S),
         )  # fmt: skip
 
     def evaluated(self, n: int, of: int) -> Protocol:

@@ -119,7 +119,7 @@ def test_a_point_that_ended_early_is_no_full_record() -> None:
     options = {"protocol": quick(), "store": store}
     (found,) = sweep(workload, GENTLE, (0, "amount"), grid=[0.05], **options)
     assert Measurer(workload, **options).lookup(GENTLE) is None
-    assert Measurer(workload, **options).lookup(GENTLE, anytime=True).variant == found.variant
+    assert Measurer(workload, **options).lookup(GENTLE, quick().along_curve()).variant == found.variant
     store.count()
     assert measure(workload, GENTLE, **options).protocol.examples == 3000
     assert store.count()["score"] == 1
@@ -161,7 +161,7 @@ def test_a_point_is_committed_before_it_comes() -> None:
     seen = 0
     for point in sweep(tiny("linear"), PRUNE, (0, "amount"), points=3, protocol=quick(), store=store):
         seen += 1
-        held = Measurer(tiny("linear"), protocol=quick(), store=store).lookup(point.recipe, anytime=True)
+        held = Measurer(tiny("linear"), protocol=quick(), store=store).lookup(point.recipe, quick().along_curve())
         assert held is not None
         assert held.to_dict() == point.to_dict()
         assert store.put_kinds.count("score") == 1 + seen
