@@ -163,7 +163,7 @@ def curve_chart(data: CurveData) -> Picture:
         figure.add_hline(y=data.original.y, line={"color": MUTED, "width": 1, "dash": "dash"})
     if data.here is not None:
         ring = {"size": 17, "color": data.colour, "line": {"color": TEXT, "width": 2}}
-        _add_single(figure, data.here, t("this recipe"), ring)
+        _add_single(figure, data.here, t("this recipe"), ring, meta="here")
     figure.add_hline(y=data.chance, line={"color": MUTED, "width": 1, "dash": "dot"})
     figure.add_annotation(
         x=0.5, xref="paper", y=data.chance, yanchor="bottom", xanchor="center", showarrow=False, text=t("chance"),
@@ -220,9 +220,11 @@ def _errors(points: Sequence[CurvePoint], data: CurveData, along: str) -> dict[s
     }  # fmt: skip
 
 
-def _add_single(figure: Picture, point: CurvePoint, name: str, marker: dict[str, object]) -> None:
+def _add_single(
+    figure: Picture, point: CurvePoint, name: str, marker: dict[str, object], meta: str | None = None
+) -> None:
     figure.add_scatter(
-        x=[point.x], y=[point.y], mode="markers", name=name, marker=marker, hovertext=[point.hover],
+        x=[point.x], y=[point.y], mode="markers", name=name, marker=marker, hovertext=[point.hover], meta=meta,
         hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",
         error_y={
             "type": "data", "symmetric": False, "color": MUTED, "thickness": 1.5, "width": 4,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.words import t, title
-from engine import Coefficient
+from engine import Coefficient, Method
 
 FINE = 200  # values that a slider can hold apart
 Change = Callable[[object], None]
@@ -62,10 +62,37 @@ def widget(
         _slider(coefficient, cast("float", value), key, changed, label)
 
 
+def slider_key(uid: int, step: Method, name: str) -> str:
+    """The key of the widget of a step's coefficient."""
+    return f"step{uid}-{step.form}-{name}"
+
+
+def position(coefficient: Coefficient, value: float, current: float, things: int | None) -> float | None:
+    """Where the widget's thumb stands for a value, as the browser has it; None where it has no such place.
+
+    current    what the widget shows just now, for it is among its stops
+    things     how many layers or nodes there are, where the coefficient is a share of them
+    """
+    if coefficient.counts and things is not None and things > 1:
+        return float(kept_of(value, things))
+    if spread(coefficient):
+        stops = series(coefficient, current)
+        return float(stops.index(value)) if value in stops else None
+    return float(min(value, _top(coefficient)))
+
+
+def _top(coefficient: Coefficient) -> float:
+    """The last place of a plain slider."""
+    return coefficient.high - _step(coefficient) if coefficient.below else coefficient.high
+
+
+def _step(coefficient: Coefficient) -> float:
+    return 1 if coefficient.kind == "count" else 0.01
+
+
 def _slider(coefficient: Coefficient, value: float, key: str, changed: Callable[[], None], label: str) -> None:
     whole = coefficient.kind == "count"
-    step: float = 1 if whole else 0.01
-    top = coefficient.high - step if coefficient.below else coefficient.high
+    step, top = _step(coefficient), _top(coefficient)
     low, high = (int(coefficient.low), int(top)) if whole else (float(coefficient.low), float(top))
     form = "%d" if whole else "%.2f"
     state.put(key, int(value) if whole else min(float(value), top), (low, high))

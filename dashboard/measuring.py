@@ -7,31 +7,14 @@ import os
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from dashboard import cache, forms, state
+from dashboard import cache, state
+from dashboard.curve import Curve, at_random, curve_of, curve_seconds, without_repair
 from dashboard.view import View
-from engine import BASELINES, Job, Protocol, Recipe, Sweep, Workload
+from engine import BASELINES, Job, Protocol, Recipe, Workload
 
 FEW_SECONDS = 5.0
-REPAIR = "repair"  # the step that a curve is drawn with and without
 BESIDE = "SECATEUR_BASELINES"  # in the environment: "off" on a server that is too slow for what stands beside a curve
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The points of the curve, coarse ones first.
-
-    mark         names the curve, whatever value the varied coefficient has just now
-    trainings    how many of its points train
-    things       how many layers or nodes the coefficient is a share of
-    """
-
-    name: str
-    values: list[float]
-    recipes: list[Recipe]
-    mark: str
-    trainings: int
-    things: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +26,7 @@ class Wishes:
     random    the curve with its varied step choosing at random, where it chooses
     baselines    the original in other numbers
     bare      the curve without its repair, where it has one
+    histograms    the weights of the layer under the microscope along the curve; none where the curve trains
     """
 
     original: Job
@@ -56,6 +40,7 @@ class Wishes:
     random: tuple[Job, ...] = ()
     baselines: tuple[Job, ...] = ()
     bare: tuple[Job, ...] = ()
+    histograms: tuple[Job, ...] = ()
 
 
 def protocol_of(view: View) -> Protocol:
@@ -94,6 +79,9 @@ def _wishes(view: View, _: str) -> Wishes:
         closer=_closer(view, workload, protocol),
         random=tuple(job(along, r) for r in at_random(view, curve)),
         bare=tuple(job(along, r) for r in without_repair(view, curve)),
+        histograms=tuple(job("weights", r, layer) for r in curve.recipes)
+        if layer and curve and not curve.trainings
+        else (),
         baselines=tuple(job("baseline", Recipe(), n) for n in BASELINES if protocol.dtype in ("", workload.dtype)),
     )
 
@@ -105,60 +93,6 @@ def _closer(view: View, workload: Workload, protocol: Protocol) -> Job | None:
     if view.closer == "batches":
         return Job.of("point", workload, view.active, replace(protocol, batches=BATCHES))
     return Job.of("map", workload, Recipe(), protocol) if view.closer == "map" else None
-
-
-def at_random(view: View, curve: Curve | None) -> list[Recipe]:
-    """The recipes of a curve with its varied step choosing at random; none where it does not choose, or trains."""
-    if curve is None or curve.trainings or view.active_vary is None:
-        return []
-    index = view.active_vary[0]
-    by_lot = [(recipe, recipe.step(index).at_random()) for recipe in curve.recipes]
-    return [
-        Recipe((*recipe.steps[:index], step, *recipe.steps[index + 1 :])) for recipe, step in by_lot if step is not None
-    ]
-
-
-def without_repair(view: View, curve: Curve | None) -> list[Recipe]:
-    """The recipes of a curve with no step that repairs; none where there is no other, or the curve trains."""
-    names = [step.name for step in view.active]
-    if curve is None or curve.trainings or view.active_vary is None or REPAIR not in names:
-        return []
-    if names[view.active_vary[0]] == REPAIR:  # it is what varies
-        return []
-    return [Recipe(tuple(step for step in recipe if step.name != REPAIR)) for recipe in curve.recipes]
-
-
-def curve_of(view: View) -> Curve | None:
-    """The curve of the coefficient that was touched last, among the active steps."""
-    if view.active_vary is None:
-        return None
-    index, name = view.active_vary
-    step = view.active.step(index)
-    coefficient = step.coefficient(name)
-    count = cache.things(view.model, view.active, index)[0] if coefficient.counts else None
-    value = step.number(name)
-    grid = forms.grid(coefficient, value, count)
-    recipes = Sweep(view.active, (index, name), tuple(sorted(grid))).recipes()
-    values = [recipe.step(index).number(name) for recipe in recipes]
-    mark = f"{view.model} {view.active.vary(index, name, min(values))} {index}.{name}"
-    return Curve(name, values, recipes, mark, _trainings(recipes, index), count)
-
-
-def _trainings(recipes: list[Recipe], index: int) -> int:
-    """How many points of a curve train for themselves: none where only steps after the last training vary."""
-    last = max((i for r in recipes for i, s in enumerate(r) if "training" in s.how.needs), default=-1)
-    return sum(r.trains for r in recipes) if index <= last else 0
-
-
-def curve_seconds(curve: Curve, view: View, training_s: float, point_s: float) -> float:
-    """About how long a curve takes: its trainings, scaled by their steps, and measuring each point."""
-    now = _steps(view.active)
-    trained = sum(_steps(r) for r in curve.recipes) / now if now and curve.trainings else 0
-    return trained * training_s + len(curve.recipes) * point_s
-
-
-def _steps(recipe: Recipe) -> int:
-    return sum(s.whole("steps") for s in recipe if "training" in s.how.needs)
 
 
 @dataclass(frozen=True)
@@ -204,6 +138,8 @@ def plan(view: View, wishes: Wishes) -> Plan:
         jobs.remove(wishes.line)
         jobs.insert(0, wishes.line)
     curve = _agreed(view, wishes, seconds)
+    if curve and wishes.histograms:  # each right after its point, while the worker still has the model
+        curve = [job for pair in zip(curve, wishes.histograms, strict=True) for job in pair]
     beside = [*wishes.baselines, *(wishes.random if curve else ())] if os.environ.get(BESIDE) != "off" else []
     return Plan(
         [*jobs, *curve, *(wishes.bare if curve else ())], ask_curve=_asked(view, wishes, seconds), beside=beside

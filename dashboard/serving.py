@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from dashboard.models import SETTINGS
+from dashboard import models
 from engine import InvalidInput
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -26,15 +24,16 @@ def serve(port: int, settings: str, as_json: bool = False) -> int:
         raise InvalidInput("--port must be a whole number from 1 to 65535, got {got}", got=port)
     if as_json:
         print(json.dumps({"url": f"http://localhost:{port}"}), flush=True)  # noqa: T201 - asked for
-    command = [sys.executable, "-m", "streamlit", "run", str(LAUNCHER), "--server.port", str(port)]
-    before = signal.signal(signal.SIGTERM, _stop)  # what ends this process must not leave the server behind
+    os.environ[models.SETTINGS] = settings
+    models.settings.cache_clear()
+    models.brought.cache_clear()
+    # In this process, which has already imported what takes longest; Streamlit looks for its settings beside the
+    # script that the command line names.
+    sys.argv = [str(LAUNCHER)]
+    from dashboard.launcher import app
+
     try:
-        return subprocess.call(command, env={**os.environ, SETTINGS: settings})
+        app.run(config={"server.port": port})
     except KeyboardInterrupt:
         return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop(*_: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+    return 0

@@ -29,13 +29,13 @@ class WeightsData:
 def histogram_chart(data: WeightsData) -> Picture:
     """How many weights have which size, before and after."""
     figure = Picture()
-    for name, counts, colour, fill in (
-        (t("before"), data.before, MUTED, theme_color("muted", 0.25)),
-        (t("after"), data.after, data.colour, faint(data.colour)),
+    for name, counts, colour, fill, meta in (
+        (t("before"), data.before, MUTED, theme_color("muted", 0.25), None),
+        (t("after"), data.after, data.colour, faint(data.colour), "weights"),  # which follows a slider's drag
     ):
         if counts:
             figure.add_scatter(
-                x=data.middles, y=list(counts), name=name, mode="lines", fill="tozeroy", fillcolor=fill,
+                x=data.middles, y=list(counts), name=name, meta=meta, mode="lines", fill="tozeroy", fillcolor=fill,
                 line={"color": colour, "width": 1.5, "shape": "hvh"},
                 hovertemplate=f"{name}: %{{y:,}} weights near %{{x:.3g}}<extra></extra>",
             )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class FolderChannel(Channel):
     """
 
     path: Path
-    _reported: float = field(default=0.0, repr=False)
+    _reported: float = field(default=-math.inf, repr=False)  # the first report goes out at once
     _looked: float = field(default=0.0, repr=False)
     _stop: bool = field(default=False, repr=False)
     _enough: bool = field(default=False, repr=False)
@@ -71,6 +72,11 @@ class FolderChannel(Channel):
     def cancel(self) -> None:
         """Ask the other side to stop."""
         self.path.with_suffix(".stop").touch()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the other side has been asked to stop."""
+        return self.path.with_suffix(".stop").exists()
 
     def finish(self) -> None:
         """Ask the other side to end a training with what there is so far."""

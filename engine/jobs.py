@@ -1,13 +1,15 @@
 """The queue of points to measure, and the warm worker process in which they are measured.
 
 A job is text alone, so that any process can do it. Pages say what they want, in order; what nobody wants any more
-is dropped from the queue, or asked to stop where it runs. Only this side writes the store.
+is dropped from the queue, or asked to stop where it runs, and what runs makes way for what is wanted first. Only this
+side writes the store.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
@@ -21,13 +23,14 @@ from typing import Literal, TypeAlias, cast
 
 from engine.channels import FolderChannel
 from engine.store import RecordKind, Store
+from engine.turns import MOST_WANTED, Run, Turns
 from engine.work import Job, do_job, look_up, warm_up
 
 Status: TypeAlias = Literal["waiting", "running", "done", "failed"]
-LEASE_S = 60.0
 LOOK_S = 1.0  # how often it is looked whether a job that runs is still wanted
+PEEK_S = 0.02  # and whether one that somebody waits for has anything to show
 REMEMBERED = 4096
-MOST_WANTED = 512
+MOST_GIVEN_WAY = 2  # how often a job is stopped for a more urgent one: the next time it is done
 
 
 @dataclass(frozen=True)
@@ -47,23 +50,12 @@ class Outcome:
     refused_by: int | None = None
 
 
-@dataclass
-class _Wish:
-    jobs: list[Job]
-    renewed: float
-    served: float = 0.0
-    later: list[Job] = field(default_factory=list)
-
-    @property
-    def all(self) -> list[Job]:
-        """Everything that is wanted."""
-        return [*self.jobs, *self.later]
-
-
 def local_worker() -> Executor:
     """One warm process of this machine, started afresh (CUDA forbids fork)."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=warm_up)
+    pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=warm_up)
+    pool.submit(os.getpid)  # a process starts with its first task: so its imports are done when somebody waits for it
+    return pool
 
 
 class Runner:
@@ -80,8 +72,10 @@ class Runner:
         self._folder = tempfile.TemporaryDirectory(prefix="secateur-", ignore_cleanup_errors=True)
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
         self._looked_up: OrderedDict[str, None] = OrderedDict()
-        self._wishes: dict[str, _Wish] = {}
-        self._running: tuple[Job, FolderChannel] | None = None
+        self._turns = Turns()
+        self._running: Run | None = None
+        self._usual: dict[tuple[str, str], float] = {}  # seconds, by kind and workload
+        self._gave_way: OrderedDict[str, int] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
         self._count = 0
@@ -102,12 +96,19 @@ class Runner:
         """
         self.look_up([*jobs[:MOST_WANTED], *later[:MOST_WANTED]])
         with self._changed:
-            before = self._wishes.get(owner)
-            served = before.served if before else 0.0
-            wanted = list(jobs[:MOST_WANTED])
-            self._wishes[owner] = _Wish(wanted, time.monotonic(), served, list(later[:MOST_WANTED]))
+            self._turns.want(owner, jobs, later)
             self._drop_unwanted()
+            self._make_way()
             self._changed.notify_all()
+
+    def wait_for(self, job: Job, seconds: float, partial: bool = True) -> None:
+        """Wait until a job has come to an end or, where that is asked for, has partial figures; so long at most."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            while job.key not in self._outcomes and (left := until - time.monotonic()) > 0:
+                if partial and self.partial(job):
+                    return
+                self._changed.wait(min(left, PEEK_S))
 
     def outcome(self, job: Job) -> Outcome:
         """What became of a job so far."""
@@ -116,20 +117,20 @@ class Runner:
             if found is not None:
                 self._outcomes.move_to_end(job.key)
                 return found
-            running = self._running is not None and self._running[0] == job
+            running = self._running is not None and self._running.job == job
         return Outcome("running" if running else "waiting")
 
     def partial(self, job: Job) -> dict[str, object]:
         """The partial figures of a job that runs."""
         with self._changed:
             running = self._running
-        return running[1].partial() if running is not None and running[0] == job else {}
+        return running.channel.partial() if running is not None and running.job == job else {}
 
     def finish(self, job: Job) -> None:
         """Ask a job that runs to end its training with what it has: its outcome is kept here, and in no store."""
         with self._changed:
-            if self._running is not None and self._running[0] == job:
-                self._running[1].finish()
+            if self._running is not None and self._running.job == job:
+                self._running.channel.finish()
 
     def forget(self, jobs: Sequence[Job]) -> None:
         """Forget what became of these jobs, so that they are tried again."""
@@ -142,7 +143,7 @@ class Runner:
         """Stop the worker and the queue."""
         with self._changed:
             self._closed = True
-            self._wishes.clear()
+            self._turns.forget_all()
             self._drop_unwanted()
             self._changed.notify_all()
         self._thread.join(timeout=30)
@@ -163,32 +164,33 @@ class Runner:
     def _keep(self, job: Job, outcome: Outcome) -> None:
         with self._changed:
             self._outcomes[job.key] = outcome
+            self._gave_way.pop(job.key, None)
             while len(self._outcomes) > REMEMBERED:
                 self._outcomes.popitem(last=False)
+            self._changed.notify_all()
 
     def _drop_unwanted(self) -> None:
-        oldest = time.monotonic() - LEASE_S
-        self._wishes = {owner: wish for owner, wish in self._wishes.items() if wish.renewed >= oldest}
-        if self._running is not None:
-            job, channel = self._running
-            if not any(job in wish.all for wish in self._wishes.values()):
-                channel.cancel()
+        self._turns.forget_the_gone()
+        if self._running is not None and not self._turns.wanted(self._running.job):
+            self._running.channel.cancel()
 
-    def _next(self) -> Job | None:
-        """The most urgent open job of the owner who was served longest ago; what can wait, once all else is done."""
-        in_turn = sorted(self._wishes.values(), key=lambda wish: wish.served)
-        for wish, jobs in [(w, w.jobs) for w in in_turn] + [(w, w.later) for w in in_turn]:
-            for job in jobs:
-                if job.key not in self._outcomes:
-                    wish.served = time.monotonic()
-                    return job
-        return None
+    def _make_way(self) -> None:
+        """Stop what runs where somebody waits for something more urgent; it is done again when its turn comes."""
+        running = self._running
+        if running is None or not self._turns.more_urgent(running.job, self._outcomes):
+            return
+        times = self._gave_way.get(running.job.key, 0)
+        if times < MOST_GIVEN_WAY and running.may_stop():
+            self._gave_way[running.job.key] = times + 1
+            while len(self._gave_way) > REMEMBERED:
+                self._gave_way.popitem(last=False)
+            running.channel.cancel()
 
     def _serve(self) -> None:
         while True:
             with self._changed:
                 self._drop_unwanted()
-                job = None if self._closed else self._next()
+                job = None if self._closed else self._turns.next(self._outcomes)
                 if self._closed:
                     return
                 if job is None:
@@ -196,13 +198,19 @@ class Runner:
                     continue
                 self._count += 1
                 channel = FolderChannel(Path(self._folder.name) / f"job{self._count}")
-                self._running = (job, channel)
+                self._running = Run(job, channel, self._usual.get((job.kind, job.reference)))
             outcome = self._do(job, channel)
             with self._changed:
                 self._running = None
             if outcome is not None:
+                self._note_time(job, outcome)
                 self._keep(job, outcome)
             channel.clear()
+
+    def _note_time(self, job: Job, outcome: Outcome) -> None:
+        if outcome.status == "done":
+            what = job.kind, job.reference
+            self._usual[what] = (self._usual.get(what, outcome.seconds) + outcome.seconds) / 2
 
     def _do(self, job: Job, channel: FolderChannel) -> Outcome | None:
         """The outcome, or None where the job was cancelled and may be wanted again."""

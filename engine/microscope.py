@@ -128,7 +128,5 @@ def training_seconds(recipe: Recipe, context: Context) -> float:
             step.with_value("steps", steps).edit(structural_copy(model), here)
             times.append((time.perf_counter() - began) / max(1, steps))
         total += wanted * times[1]
-        context = replace(
-            context, memo=Memo()
-        )  # what comes now looks at a model that was not trained: nobody's figures
+        context = replace(context, memo=Memo())  # what comes now looks at a model that was not trained
     return total

@@ -19,6 +19,7 @@ from engine.examples import main_tensor, placed, run, take
 from engine.memo import Memo
 from engine.method import Context, Method
 from engine.metrics.record import pick_device
+from engine.metrics.size import is_finite
 from engine.workload import Workload
 
 T = TypeVar("T")
@@ -188,19 +189,12 @@ def _edited(index: int, step: Method, model: nn.Module, context: Context) -> nn.
         ) from error
     held = dict(context.original.named_buffers())
     for name, tensor in model.state_dict().items():
-        if not _finite(tensor) and _finite(held.get(name)):  # a mask of the model's own may hold minus infinity
+        if not is_finite(tensor) and is_finite(held.get(name)):  # a mask of the model's own may hold minus infinity
             raise BrokenVariant(
                 "step {index} ({method}) must leave finite weights, got others in {layer}: take a smaller step",
                 index=index, method=step.name, layer=name,
             )  # fmt: skip
     return model
-
-
-def _finite(tensor: object) -> bool:
-    if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-        return True
-    # one pass that needs no room tells nearly all: a sum is finite only where all in it is, if it is not too large
-    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def check_runs(model: nn.Module, context: Context, by_recipe: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -161,6 +162,7 @@ def _result(job: Job, measurer: Measurer) -> dict[str, object]:
 def warm_up() -> None:
     """Make a worker ready before its first job: imports done, polite to the page, gone when the page is gone."""
     os.nice(5)
+    importlib.import_module("scipy.stats")  # takes half a second, and the first point needs it
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

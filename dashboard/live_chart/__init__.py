@@ -1,22 +1,27 @@
-"""Our one Streamlit component: a Plotly chart whose node outlives the reruns of the script.
+"""Our one Streamlit component: Plotly charts and figures whose nodes outlive the reruns of the script.
 
 `st.plotly_chart` builds a new node whenever the data change, and with it goes the zoom. This one redraws in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dashboard.live_chart.bundle import ensure_bundle
+from dashboard.words import t
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from dashboard.picture import Picture
 
-__all__ = ["BACKGROUND", "MUTED", "PRIMARY", "TEXT", "live_chart", "theme_color"]
+__all__ = ["ADDRESS", "BACKGROUND", "MUTED", "PRIMARY", "TEXT", "live_chart", "live_figures", "theme_color"]
+
+
+NAME = "secateur.live_chart"
+ADDRESS = f"/_stcore/bidi-components/{NAME}/"  # where Streamlit serves our files
 
 
 def theme_color(name: str, opacity: float = 1.0) -> str:
@@ -32,19 +37,39 @@ BACKGROUND = theme_color("background")
 
 
 def live_chart(
-    figure: Figure | Picture, *, key: str, height: int = 420, alt: str = "", on_pick: Callable[[], None] | None = None
+    figure: Figure | Picture,
+    *,
+    key: str,
+    height: int = 420,
+    alt: str = "",
+    on_pick: Callable[[], None] | None = None,
+    follow: Mapping[str, object] | None = None,
 ) -> dict[str, Any] | None:
-    """Draw a figure in the node that `key` had in the last run; return the point clicked just before this run."""
+    """Draw a figure in the node that `key` had in the last run; return the point clicked just before this run.
+
+    follow    the curve along which this chart, the figures and the histogram go while a slider is dragged
+    """
     data = {
         "figure": figure.to_json(validate=False),
         "library": _library(),
         "name": key,
         "height": height,
         "alt": alt,
+        "follow": follow,
     }
     result = _component()(key=key, data=data, height=height, on_picked_change=on_pick or _nothing)
     picked: dict[str, Any] | None = result.get("picked")
     return picked
+
+
+def live_figures(cards: Sequence[Mapping[str, object]], *, key: str) -> None:
+    """Draw figures in a row, where they can follow a slider that is dragged.
+
+    cards    of each: name, unit, label, value, delta, tone ("good", "bad" or none), arrow ("up", "down" or none), note,
+             help, open (whether its value is still to come)
+    """
+    words = {"between": t("between two points"), "beyond": t("beyond the last point")}
+    _component()(key=key, data={"cards": list(cards), "words": words, "name": key}, on_picked_change=_nothing)
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +84,7 @@ def _component() -> Callable[..., Any]:
     import streamlit as st
 
     # Plotly puts its styles into the head of the document, where a shadow root would not see them.
-    return st.components.v2.component("secateur.live_chart", js="index.js", css="index.css", isolate_styles=False)
+    return st.components.v2.component(NAME, js="index.js", css="index.css", isolate_styles=False)
 
 
 def _nothing() -> None:

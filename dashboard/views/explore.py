@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
+from itertools import count
+
 import streamlit as st
 
 from dashboard import cache, measuring, state
@@ -9,10 +13,14 @@ from dashboard.measuring import Plan, Wishes
 from dashboard.view import View
 from dashboard.views import closer, figures, lines, recipe, speed, tradeoff, training, weights
 from dashboard.words import duration, plain, sentence, t, title
-from engine import Outcome
+from engine import Job, Outcome
 
-POLL_S = 0.4
-SLOWLY_S = 2.0  # while only what stands beside the curve is open
+AT_FIRST_S = 0.15  # a run waits so long for the recipe's own figures before it draws: what takes less comes at once
+IN_LINE_S = 0.4  # and so long between two looks, while the worker does other jobs
+PEEK_S = 0.03  # and looks so often whether the reader has moved on
+SOON_S = 0.05  # after so long it looks again, while they are open
+POLL_S = 0.4  # while its curve is
+SLOWLY_S = 2.0  # while only what stands beside the curve is
 
 
 def show() -> None:
@@ -26,14 +34,41 @@ def show() -> None:
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     cache.runner().want(state.owner(), plan.jobs, plan.beside)
-    busy = _busy(plan)
-    st.fragment(_results, run_every=busy or None)(busy, str(view.recipe))
+    _wait(_own(wishes, plan), AT_FIRST_S)
+    busy = _busy(wishes, measuring.plan(view, wishes))
+    st.fragment(_results, run_every=busy or None)(busy, str(view.recipe), count())
 
 
-def _busy(plan: Plan) -> float:
+def _open(jobs: Iterable[Job]) -> list[Job]:
+    return [job for job in jobs if cache.runner().outcome(job).status in ("waiting", "running")]
+
+
+def _own(wishes: Wishes, plan: Plan) -> list[Job]:
+    """What is asked for about the very recipe on the screen, and is not there yet."""
+    return _open(job for job in plan.jobs if job in (wishes.price, wishes.here, wishes.weights))
+
+
+def _wait(own: list[Job], seconds: float) -> None:
+    """Wait a moment for the first of these to be done, but no longer than until the reader's next move.
+
+    Not only until it has partial figures: a small model's are complete a moment later, and drawing costs one, too.
+    """
+    end = time.monotonic() + seconds
+    while own and _open(own[:1]) and time.monotonic() < end:
+        cache.runner().wait_for(own[0], PEEK_S, partial=False)
+        state.owner()  # whatever touches the session ends a run that a newer one is to follow
+
+
+def _wait_again(own: list[Job]) -> None:
+    """The same between two looks: longer where others come first, for then there is nothing to see before the end."""
+    running = own and cache.runner().outcome(own[0]).status == "running"
+    _wait(own, AT_FIRST_S if running else IN_LINE_S)
+
+
+def _busy(wishes: Wishes, plan: Plan) -> float:
     """After how many seconds to look again, 0 where nothing is open."""
-    for jobs, seconds in ((plan.jobs, POLL_S), (plan.beside, SLOWLY_S)):
-        if any(cache.runner().outcome(job).status in ("waiting", "running") for job in jobs):
+    for jobs, seconds in ((_own(wishes, plan), SOON_S), (_open(plan.jobs), POLL_S), (_open(plan.beside), SLOWLY_S)):
+        if jobs:
             return seconds
     return 0.0
 
@@ -58,10 +93,11 @@ def _model(view: View) -> None:
         st.markdown("\n".join(f"- **{t(name)}**: {text}" for name, text in rows.items() if text))
 
 
-def _results(was_busy: float, shown: str) -> None:
+def _results(was_busy: float, shown: str, looks: Iterator[int]) -> None:
     """Everything that is measured: runs again and again while the queue is at work.
 
     shown    the recipe that the sidebar shows
+    looks    counts how often this has run for it
     """
     state.settle()  # a widget in here reruns this part alone
     view = state.view()
@@ -71,6 +107,9 @@ def _results(was_busy: float, shown: str) -> None:
     plan = measuring.plan(view, wishes)
     queue = cache.runner()
     queue.want(state.owner(), plan.jobs, plan.beside)
+    if next(looks) > 0:
+        _wait_again(_own(wishes, plan))
+        plan = measuring.plan(view, wishes)
     outcomes = {job.key: queue.outcome(job) for job in [*plan.all, wishes.original, wishes.here, *wishes.points]}
     task = cache.workload(view.model).task
     figures.show_original(outcomes[wishes.original.key], task)
@@ -90,7 +129,7 @@ def _results(was_busy: float, shown: str) -> None:
     waits = plan.ask_point is not None or training.ended(here)  # for a model that nobody has
     lines.show(wishes, waits)
     weights.show(view, wishes, waits)
-    if _busy(plan) != was_busy:
+    if _busy(wishes, plan) != was_busy:
         st.rerun()
 
 

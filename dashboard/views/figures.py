@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 
 import streamlit as st
 
 from dashboard import cache
 from dashboard.charts import figures_of
+from dashboard.live_chart import live_figures
 from dashboard.measuring import Wishes
 from dashboard.words import change, interval, quantity, sentence, t, title
 from engine import Estimate, Outcome, Score, Task
-
-Colour: TypeAlias = Literal["off", "inverse", "normal"]
 
 # name and label of all but the last, which is the task's score; less of these is better
 FIGURES = (
@@ -26,11 +25,11 @@ FITS = 16  # letters of a label in a sixth of a narrow page
 
 
 class Notes(NamedTuple):
-    """What stands around a figure: what is known so far, how it was measured, a second value, whether less is
-    better, whether the change cannot be told from none.
+    """What stands around a figure: what is known so far and the line below it, how it was measured, a second value,
+    whether less is better, whether the change cannot be told from none.
     """
 
-    waiting: str
+    waiting: tuple[str, str]
     protocol: str
     more: str
     less: bool
@@ -61,38 +60,41 @@ def show(wishes: Wishes, outcomes: dict[str, Outcome], task: Task, waits: bool) 
         st.error(sentence(here.error), icon=":material/error:")
     before = figures_of(original.result, "original") if original.status == "done" else {}
     after = figures_of(here.result, "variant") if here.status == "done" else {}
+    partial = {} if waits or after or here.status == "failed" else cache.runner().partial(wishes.here)
     if after:
         before = figures_of(here.result, "original")
     note = _protocol(here if after else original)
-    with st.container(border=True), st.grid(6, min_column_width=100, key="figures", gap="small"):
-        for name, label in (*FIGURES, (task.figure, task.scores)):
-            score = name == task.figure
-            text = "" if waits or here.status == "failed" else _so_far(wishes, task if score else None)
-            new, old = after.get(name), before.get(name)
-            same = _indistinct_score(old, new) if score else name == "latency_ms" and _indistinct_time(here)
-            more = _others(task, after) if score else _batch(name, after)
-            how = note if name != "multiply_adds" else f"{note} {_counted(here)}"
-            label = label if len(label) <= FITS else label.rpartition(" ")[2]  # the line above has all of it
-            label = label[:1].upper() + label[1:]
-            _figure(t(label), new, old, Notes(text, how, more, not score, same))
+    cards = []
+    for name, label in (*FIGURES, (task.figure, task.scores)):
+        score = name == task.figure
+        new, old = after.get(name), before.get(name)
+        same = _indistinct_score(old, new) if score else name == "latency_ms" and _indistinct_time(here)
+        more = _others(task, after) if score else _batch(name, after)
+        how = note if name != "multiply_adds" else f"{note} {_counted(here)}"
+        so_far = ("–", "") if waits or here.status == "failed" else _so_far(partial, name, task if score else None)
+        card = _card(label, new, old, Notes(so_far, how, more, not score, same))
+        cards.append({"name": name, "unit": old.unit if old else "", **card})
+    with st.container(border=True):
+        live_figures(cards, key="figures")
 
 
-def _figure(label: str, after: Estimate | None, before: Estimate | None, notes: Notes) -> None:
-    """One figure; `notes` says which way is better, what is known so far, and how it was measured."""
-    waiting, protocol, more, less, same = notes
-    with st.container(gap="xsmall"):
-        if after is None:
-            st.metric(label, waiting or "–", help=protocol)
-            st.caption(t("original {value}", value=_value(before)) if before else " ")
-            return
-        delta = change(before, after) if before is not None else None
-        still = same or delta is None or delta.startswith("±") or after.value == (before.value if before else None)
-        colour: Colour = "off" if still else "inverse" if less else "normal"
-        st.metric(
-            label, _value(after), delta=delta, delta_color=colour, delta_arrow="off" if still else "auto",
-            help=t("The original: {value}. {how}", value=_value(before) if before else "?", how=protocol),
-        )  # fmt: skip
-        st.caption(f"{interval(after)}{more}")
+def _card(label: str, after: Estimate | None, before: Estimate | None, notes: Notes) -> dict[str, object]:
+    """One figure in words: label, value, change with its colour, the line below, and how it was measured."""
+    (waiting, line), protocol, more, less, same = notes
+    label = label if len(label) <= FITS else label.rpartition(" ")[2]  # the line above has all of it
+    shown: dict[str, object] = {"label": t(label[:1].upper() + label[1:]), "help": protocol}
+    if after is None:
+        below = line or (t("original {value}", value=_value(before)) if before else "")
+        return {**shown, "value": waiting, "delta": "", "tone": "", "arrow": "", "note": below, "open": True}
+    delta = change(before, after) if before is not None else None
+    still = same or delta is None or delta.startswith("±") or after.value == (before.value if before else None)
+    up = bool(delta) and not str(delta).startswith("-")
+    return {
+        **shown, "value": _value(after), "delta": delta or "", "open": False,
+        "tone": "" if still else "good" if up != less else "bad", "arrow": "" if still else "up" if up else "down",
+        "note": f"{interval(after)}{more}",
+        "help": t("The original: {value}. {how}", value=_value(before) if before else "?", how=protocol),
+    }  # fmt: skip
 
 
 def _indistinct_score(old: Estimate | None, new: Estimate | None) -> bool:
@@ -144,14 +146,25 @@ def _batch(name: str, after: dict[str, Estimate]) -> str:
     return t(" · batch 64: {value}", value=quantity(large.value, "ms"))
 
 
-def _so_far(wishes: Wishes, task: Task | None) -> str:
-    """Partial figures while the point is being measured; those of the score where its task is given."""
-    partial = cache.runner().partial(wishes.here)
-    if task is not None and "accuracy" in partial:
-        return t("{value} …", value=quantity(cast("float", partial["accuracy"]), task.unit))
+def _so_far(partial: dict[str, object], name: str, task: Task | None) -> tuple[str, str]:
+    """A figure's value while the point is being measured, and the line below it.
+
+    task    of the score, where it is that
+    """
+    if task is not None and isinstance(partial.get("accuracy"), float):
+        value = t("{value} …", value=quantity(cast("float", partial["accuracy"]), task.unit))
+        seen = {"n": f"{partial['examples']:,}", "of": f"{partial['of']:,}"}
+        low, high = partial.get("low"), partial.get("high")
+        if not isinstance(low, float) or not isinstance(high, float):
+            return value, t("{n} of {of} examples", **seen)
+        ends = interval(Estimate(low, low, high, 0, task.unit))
+        return value, t("{ends}, {n} of {of} examples", ends=ends, **seen)
+    sizes = cast("dict[str, dict[str, object]]", partial.get("figures", {}))
+    if name in sizes:
+        return _value(Estimate(**sizes[name])), ""  # type: ignore[arg-type]
     if "step" in partial:
-        return t("step {step} of {steps}", step=partial["step"], steps=partial["steps"])
-    return "…"
+        return t("step {step} of {steps}", step=partial["step"], steps=partial["steps"]), ""
+    return "…", ""
 
 
 def _protocol(outcome: Outcome) -> str:

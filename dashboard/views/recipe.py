@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import cache, forms, measuring, state
+from dashboard.curve import REPAIR
 from dashboard.gallery import RECIPES
 from dashboard.view import View, first_vary
 from dashboard.views import bring, protocol
@@ -89,7 +90,7 @@ def _body(view: View, index: int, step: Method, uid: int) -> None:
     names = [name.rpartition(".")[0] for name in cache.layers(view.model)]
     for coefficient in type(step).coefficients:
         if coefficient.name in step.values:
-            key = f"step{uid}-{step.form}-{coefficient.name}"
+            key = forms.slider_key(uid, step, coefficient.name)
             change = partial(change_coefficient, index, coefficient.name)
             forms.widget(coefficient, step.values[coefficient.name], key, change, things, names)
 
@@ -97,7 +98,7 @@ def _body(view: View, index: int, step: Method, uid: int) -> None:
 def _actions(view: View, index: int, uid: int) -> None:
     last = len(view.recipe) - 1
     names = [step.name for step in view.recipe]
-    mended = measuring.REPAIR in names[index : index + 2]  # it is one, or one follows
+    mended = REPAIR in names[index : index + 2]  # it is one, or one follows
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
         for name, icon, note, act, dead in (
             ("repair", "healing", "Repair the model after this step", partial(_repair, index), mended),
@@ -152,7 +153,7 @@ def change_coefficient(index: int, name: str, value: object) -> None:
 
 
 def _repair(index: int) -> None:
-    state.insert_step(index + 1, available_methods()[measuring.REPAIR]())
+    state.insert_step(index + 1, available_methods()[REPAIR]())
 
 
 def _reset(index: int) -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import cache, state
 from dashboard.charts import CurveData, CurvePoint, curve_chart, curve_point, method_colour
+from dashboard.following import follow_of
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
 from dashboard.view import AXES, View
@@ -42,8 +43,11 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
         )  # fmt: skip
         _all_examples(view)
     data = curve_data(view, wishes, outcomes)
-    picked = live_chart(curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick)
-    del picked  # read in the callback
+    along = follow_of(view, wishes, outcomes, {p.value: p for p in (*data.points, *([data.here] if data.here else []))})
+    live_chart(
+        curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick,
+        follow=along.to_dict() if along else None,
+    )  # fmt: skip
     if few := rests_on([o.result for job in wishes.points if (o := outcomes[job.key]).status == "done"]):
         st.caption(few)
     missing = [cache.runner().outcome(job) for job in wishes.baselines]

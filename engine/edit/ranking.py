@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 MOST = 2**26  # weights that are ranked: four bytes each, kept for the next point of a sweep
-SAMPLE = 2**20  # numbers that say where a threshold lies
-MARGIN = 2**11  # of them, on either side: four standard deviations of where it may lie
+SAMPLE = 2**20  # numbers that say where a threshold lies, at most, and no more than every 64th
+MARGIN = 4.0  # standard deviations of where it may lie, on either side
 Sizes = Callable[[], Iterable[Tensor]]
 
 
@@ -68,7 +68,8 @@ class Threshold:
 
 @dataclass
 class JointThreshold:
-    """The limit of the smallest numbers of several tensors together, of each of which the `kept` largest stay.
+    """The limit of the smallest numbers of several tensors together, of each of which the `kept` largest stay: these
+    become infinite in what is handed over.
 
     floors    of each tensor, what those lie above
     """
@@ -96,7 +97,7 @@ class JointThreshold:
         return self._limit.stays(self._held(place, sizes))
 
     def _held(self, place: int, sizes: Tensor) -> Tensor:
-        return sizes.masked_fill(Threshold(*self.floors[place]).stays(sizes), torch.inf)
+        return sizes.masked_fill_(Threshold(*self.floors[place]).stays(sizes), torch.inf)
 
 
 def _kth(sizes: Sizes, k: int) -> tuple[Tensor, int]:
@@ -106,17 +107,22 @@ def _kth(sizes: Sizes, k: int) -> tuple[Tensor, int]:
     than a hundredth of the numbers is ever copied at once, where a sort would need three times all of them.
     """
     n = sum(one.numel() for one in sizes())
-    step = -(-n // SAMPLE)
-    sample = torch.cat([one.flatten()[::step] for one in sizes()]).sort().values
-    place, margin = round(k / n * len(sample)), MARGIN if step > 1 else len(sample)
+    step = -(-n // min(SAMPLE, max(n // 64, 2**14)))
+    sample = torch.cat([one.flatten()[::step].clone() for one in sizes()]).sort().values  # a view would hold it all
+    place, margin = round(k / n * len(sample)), len(sample)
+    if step > 1:
+        margin = round(MARGIN * len(sample) ** 0.5 / 2)
     while True:
         low, high = place - margin, place + margin
         least = sample[low] if low > 0 else sample.new_tensor(-torch.inf)
         most = sample[high] if high < len(sample) else sample.new_tensor(torch.inf)
         below, between = 0, []
         for one in sizes():
-            between.append(one[(one >= least) & (one <= most)])
-            below += int((one < least).sum())
+            places = (
+                ((one >= least) & (one <= most)).flatten().nonzero().flatten()
+            )  # a mask as index takes thrice as long
+            between.append(one.flatten()[places])
+            below += int(torch.count_nonzero(one < least))
         near = torch.cat(between)
         if below < k <= below + len(near):
             limit = near.kthvalue(k - below).values

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from engine.coefficient import Coefficient
 from engine.edit.surgery import by_blocks, map_weights
@@ -119,7 +120,7 @@ class WeightClipping(Method):
 
 def clip_by_formula(weight: Tensor, alpha: float) -> Tensor:
     """W − α·sign(W), same shape."""
-    return weight - alpha * weight.sign()
+    return torch.sub(weight, weight.sign(), alpha=alpha)
 
 
 def soft_threshold(weight: Tensor, alpha: float) -> Tensor:
@@ -129,7 +130,7 @@ def soft_threshold(weight: Tensor, alpha: float) -> Tensor:
 
 def hard_threshold(weight: Tensor, alpha: float) -> Tensor:
     """W·[|W| > α], same shape."""
-    return torch.where(weight.abs() > alpha, weight, torch.zeros_like(weight))
+    return F.hardshrink(weight, alpha)
 
 
 def group_threshold(weight: Tensor, alpha: float) -> Tensor:

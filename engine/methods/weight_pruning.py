@@ -199,7 +199,7 @@ class WeightPruning(Method):
 
         def lots(name: str, weight: Tensor) -> Tensor:
             lot = drawn(weight.numel(), context.seed, places[name]).view(weight.shape).to(weight.device)
-            return torch.where(weight == 0, 0, lot)  # no zero goes twice
+            return lot.masked_fill_(weight == 0, 0)  # no zero goes twice
 
         adaptive = self.form == "magnitude_adaptive"
         size = lots if self.form == "random" else lambda _, w: adaptive_scores(w) if adaptive else w.abs()

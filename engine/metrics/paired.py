@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
 from engine.metrics.answers import Answers
@@ -82,6 +81,8 @@ def compare(original: Answers, variant: Answers, task: Task, seed: int = 0, plac
     where = torch.arange(len(right_a)) if places is None else places
     turned = [side.nonzero().flatten() for side in (right_b & ~right_a, right_a & ~right_b)]
     gained, lost = (found[where[found].argsort()] for found in turned)
+    from scipy.stats import binomtest  # half a second, which who only reads what is stored need not wait for
+
     n, uneven = len(right_a), len(gained) + len(lost)
     nothing = Estimate(0.0, 0.0, 0.0, n, "fraction")
     difference = nothing if _same(original, variant) else of_counts(len(gained), len(lost), n)

@@ -100,6 +100,14 @@ def saved_state(model: nn.Module) -> bytes:
     return save({name: tensor.clone() for name, tensor in kept.items()})
 
 
+def is_finite(tensor: object) -> bool:
+    """Whether no number in a tensor is infinite or none; of anything else, and of whole numbers, that is so."""
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        return True
+    # a sum takes one pass and no room, and is finite only where all in it is; it may be too large where all is
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
+
+
 ORIGIN = "_of_original"  # how attributes end that only say where a layer comes from
 
 

@@ -12,7 +12,7 @@ from .conftest import ROOT, WAIT_MS, wait_idle
 
 APP = ROOT / "dashboard" / "app.py"
 SLIDER = ".st-key-step0-magnitude_global-amount input[type=range]"
-VALUES = ".st-key-figures [data-testid=stMetricValue]"
+VALUES = ".st-key-figures .live-figure-value"
 PRUNE = ["weight_pruning", {"form": "magnitude_global", "amount": 0.5}]
 LABELS = ["Parameters", "Non-zeros", "Multiply-adds", "Size", "Latency", "Accuracy"]
 CHART = "document.querySelector('.st-key-curve .live-chart')"

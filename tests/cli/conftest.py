@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from dashboard import launcher, models
 from dashboard.cli import run
 
 PRUNE = '[["weight_pruning", {"form": "magnitude_global", "amount": 0.5}]]'
@@ -37,18 +40,30 @@ Cli = Callable[..., Answer]
 
 
 class Served:
-    """Stands in for the server; remembers how it was started."""
+    """Stands in for the server; remembers how it was started, and leaves nothing of it in this process."""
 
-    def __init__(self, end: BaseException | None = None) -> None:
-        self.command: list[str] = []
+    def __init__(self) -> None:
+        self.config: dict[str, object] = {}
+        self.script = ""
         self.settings: dict[str, object] = {}
-        self.end = end
+        self.end: BaseException | None = None
 
-    def __call__(self, command: list[str], env: dict[str, str]) -> int:
-        self.command, self.settings = command, json.loads(env["SECATEUR_SETTINGS"])
+    def __call__(self, config: dict[str, object]) -> None:
+        self.config, self.script = config, sys.argv[0]
+        self.settings = json.loads(os.environ.pop(models.SETTINGS))
+        models.settings.cache_clear()
+        models.brought.cache_clear()
         if self.end is not None:
             raise self.end
-        return 0
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Served:
+    """What `secateur run` would start."""
+    made = Served()
+    monkeypatch.setattr(launcher.app, "run", made)
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    return made
 
 
 @pytest.fixture(autouse=True)

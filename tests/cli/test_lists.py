@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard import launcher
 from engine import available_methods
 from sample_models import available_models
 
@@ -95,19 +96,16 @@ def test_models_as_text_are_one_a_line(good: Cli) -> None:
     assert all(re.search(r"(accuracy \d\d\.\d%|R² 0\.\d+)$", line) for line in lines), lines
 
 
-def test_run_serves_the_dashboard_at_a_port(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = Served()
-    monkeypatch.setattr(subprocess, "call", served)
+def test_run_serves_the_dashboard_at_a_port(good: Cli, served: Served) -> None:
     assert good("run", "--port", "8765", "--json").json == {"url": "http://localhost:8765"}
-    assert served.command[:4] == [sys.executable, "-m", "streamlit", "run"]
-    assert Path(served.command[4]).is_file()
-    assert served.command[-1] == "8765"
+    assert served.config == {"server.port": 8765}
+    assert Path(served.script) == Path(launcher.__file__)  # beside it Streamlit finds the page's settings
     assert good("run").out == ""
-    assert served.command[-1] == "8501"
+    assert served.config == {"server.port": 8501}
 
 
-def test_run_ends_quietly_when_it_is_interrupted(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "call", Served(KeyboardInterrupt()))
+def test_run_ends_quietly_when_it_is_interrupted(good: Cli, served: Served) -> None:
+    served.end = KeyboardInterrupt()
     assert good("run").out == ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,9 +56,7 @@ def test_a_workload_of_ones_own_is_listed_first(good: Cli) -> None:
     assert found[0]["iou"]["n"] == found[0]["splits"]["test"]
 
 
-def test_run_passes_workloads_on_to_the_server(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = Served()
-    monkeypatch.setattr(subprocess, "call", served)
+def test_run_passes_workloads_on_to_the_server(good: Cli, served: Served) -> None:
     good("run", "--workload", UNET, "--workload", REFERENCES["lstm"])
     assert served.settings == {"workloads": [UNET, REFERENCES["lstm"]], "uploads": True}
     good("run", "--no-uploads")
@@ -67,9 +64,9 @@ def test_run_passes_workloads_on_to_the_server(good: Cli, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("scored")
-def test_pretrained_models_are_listed_and_served_when_asked_for(good: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = Served()
-    monkeypatch.setattr(subprocess, "call", served)
+def test_pretrained_models_are_listed_and_served_when_asked_for(
+    good: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good("run", "--pretrained", "--workload", UNET)
     assert served.settings["workloads"] == [UNET, *map(pretrained.reference, pretrained.PACKAGES)]
     assert models.load("minilm").name == "minilm"
@@ -90,11 +87,11 @@ def test_pretrained_models_that_are_not_installed_are_one_sentence(
     assert answer.err.count("\n") == 1
 
 
-def test_a_settings_file_says_the_same(good: Cli, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settings_file_says_the_same(
+    good: Cli, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "secateur.toml").write_text(f'workloads = ["{UNET}"]\nuploads = false\n', "utf-8")
     monkeypatch.chdir(tmp_path)
-    served = Served()
-    monkeypatch.setattr(subprocess, "call", served)
     good("run", "--workload", REFERENCES["lstm"])
     assert served.settings == {"workloads": [UNET, REFERENCES["lstm"]], "uploads": False}
     assert good("measure", "unet", "--json", *MEMORY).json["model"] == "unet"

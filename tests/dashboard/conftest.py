@@ -85,7 +85,7 @@ class Page:
 
     def wait(self) -> None:
         """Until all is measured that is not asked first."""
-        self.until(lambda: "…" not in self.texts("metric", "caption") and not self.at.get("progress"))
+        self.until(lambda: "…" not in self.texts("figure", "caption") and not self.at.get("progress"))
 
     def move(self, kind: str, key: str, value: object = None) -> None:
         """Move the widget of that key; without a value it is clicked."""
@@ -95,20 +95,30 @@ class Page:
         self.run()  # after a move inside the fragment the page shows that part alone
 
     def texts(self, *kinds: str) -> str:
-        """What the elements of these kinds say."""
-        return "\n".join(str(element.value) for kind in kinds for element in self.at.get(kind))
+        """What the elements of these kinds say; the six figures are of the kind "figure"."""
+        said = [str(element.value) for kind in kinds for element in self.at.get(kind) if kind != "figure"]
+        return "\n".join([*said, *(f"{card.value}\n{card.note}" for card in self.cards if "figure" in kinds)])
 
     def keys(self, kind: str) -> set[str]:
         return {element.key for element in self.at.get(kind)}
 
     def figure(self, label: str) -> str:
         """The value of one of the six figures."""
-        return next(m.value for m in self.at.metric if m.label == label)
+        return next(card.value for card in self.cards if card.label == label)
+
+    def component(self, key: str) -> dict[str, object]:
+        """What a component is given in the browser."""
+        found = next(c for c in self.at.get("bidi_component") if c.key == key)
+        return json.loads(found.proto.json)
+
+    @property
+    def cards(self) -> list[SimpleNamespace]:
+        """The six figures as they go to the browser."""
+        return [SimpleNamespace(**card) for card in self.component("figures")["cards"]]
 
     def chart(self) -> dict[str, object]:
         """The tradeoff chart as it goes to the browser."""
-        component = next(c for c in self.at.get("bidi_component") if c.key == "curve")
-        return json.loads(json.loads(component.proto.json)["figure"])
+        return json.loads(self.component("curve")["figure"])
 
     @property
     def address(self) -> dict[str, object]:

@@ -84,7 +84,7 @@ def test_numbers_and_batch_are_chosen_on_the_page(open_page: OpenPage) -> None:
     page.at.segmented_control(key="how-dtype").set_value("bfloat16").run()
     page.wait()
     assert "**Batch 16: " in page.texts("markdown")
-    (size,) = [metric for metric in page.at.metric if metric.label == "Size"]
+    (size,) = [card for card in page.cards if card.label == "Size"]
     assert "bfloat16" in size.help
     assert "548.2 kB" in size.help
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dashboard import cache, measuring, state
-from dashboard.measuring import FEW_SECONDS, Plan, Wishes, curve_of, curve_seconds, plan, wishes_of
+from dashboard.curve import curve_of, curve_seconds
+from dashboard.measuring import FEW_SECONDS, Plan, Wishes, plan, wishes_of
 from dashboard.view import View
 from engine import Job, Outcome, Recipe
 
@@ -134,6 +135,20 @@ def test_wishes_name_the_layer_and_the_price() -> None:
     assert plain.weights.detail.startswith("blocks.0.")
 
 
+def along(wishes: Wishes) -> list[Job]:
+    """Each point with the histogram of its weights."""
+    assert len(wishes.points) == len(wishes.histograms)
+    return [job for pair in zip(wishes.points, wishes.histograms, strict=True) for job in pair]
+
+
+def test_a_curve_that_trains_has_no_histograms_along_it() -> None:
+    assert wishes_of(view_of([TRAIN], (0, "steps"))).histograms == ()
+    wishes = wishes_of(view_of([PRUNE], (0, "amount"), layer="layers.0.weight"))
+    assert {job.kind for job in wishes.histograms} == {"weights"}
+    assert {job.detail for job in wishes.histograms} == {wishes.weights.detail}
+    assert [job.recipe for job in wishes.histograms] == [job.recipe for job in wishes.points]
+
+
 @pytest.mark.parametrize(("full", "kind"), [(False, "anytime"), (True, "point")])
 def test_a_curve_takes_as_many_examples_as_it_needs_or_all(full: bool, kind: str) -> None:
     wishes = wishes_of(view_of([PRUNE, ["repair", {}]], (0, "amount"), full=full))
@@ -145,7 +160,7 @@ def test_a_curve_takes_as_many_examples_as_it_needs_or_all(full: bool, kind: str
 def test_without_training_all_is_wanted_at_once_the_original_first() -> None:
     view = view_of([PRUNE], (0, "amount"))
     wishes = wishes_of(view)
-    assert plan(view, wishes) == Plan([wishes.original, wishes.here, wishes.weights, *wishes.points])
+    assert plan(view, wishes) == Plan([wishes.original, wishes.here, wishes.weights, *along(wishes)])
 
 
 def test_nothing_is_trained_before_its_price_is_known(queue: FakeQueue) -> None:
@@ -159,7 +174,7 @@ def test_nothing_is_trained_before_its_price_is_known(queue: FakeQueue) -> None:
 @pytest.mark.parametrize("seconds", [0.0, 1.0, FEW_SECONDS])
 def test_a_training_of_a_few_seconds_is_not_asked(queue: FakeQueue, seconds: float) -> None:
     wishes, now = priced(queue, view_of([TRAIN, PRUNE], (1, "amount")), seconds)
-    assert now == Plan([wishes.original, wishes.price, wishes.here, wishes.weights, *wishes.points])
+    assert now == Plan([wishes.original, wishes.price, wishes.here, wishes.weights, *along(wishes)])
 
 
 @pytest.mark.parametrize("vary", [(0, "steps"), (1, "amount")], ids=["before", "after"])
@@ -177,7 +192,7 @@ def test_a_longer_training_is_asked_and_nothing_trains_before_the_answer(
     assert after.ask_point is None
     assert after.jobs[2:4] == [wishes.here, wishes.weights]
     if vary == (1, "amount"):  # one training serves all its points
-        assert after == Plan([*after.jobs[:4], *wishes.points])
+        assert after == Plan([*after.jobs[:4], *along(wishes)])
     else:
         assert after.ask_curve is not None
         assert trained(after.jobs[4:]) == []

@@ -16,7 +16,7 @@ def traces(page: Page) -> dict[str, dict[str, object]]:
 
 def test_the_first_run_has_six_figures_and_a_chart(open_page: OpenPage) -> None:
     page = open_page()
-    assert [metric.label for metric in page.at.metric] == LABELS
+    assert [card.label for card in page.cards] == LABELS
     assert page.at.title[0].value == "Digits MLP"
     assert page.keys("slider") == {AMOUNT}
     assert {"axis", "step0-form"} <= page.keys("button_group")
@@ -27,7 +27,7 @@ def test_the_first_run_has_six_figures_and_a_chart(open_page: OpenPage) -> None:
 def test_figures_appear_with_interval_change_and_protocol(open_page: OpenPage) -> None:
     page = open_page()
     page.wait()
-    shown = {metric.label: metric for metric in page.at.metric}
+    shown = {card.label: card for card in page.cards}
     assert shown["Parameters"].value == "273,290"
     assert shown["Parameters"].delta == "unchanged"
     assert shown["Non-zeros"].value == "137,482"
@@ -36,11 +36,11 @@ def test_figures_appear_with_interval_change_and_protocol(open_page: OpenPage) -
     assert shown["Size"].value.endswith(" MB")
     assert shown["Latency"].value.endswith(" ms")
     assert shown["Accuracy"].value.endswith(" %")
-    assert all("Measured on cpu" in metric.help and "497 test examples" in metric.help for metric in shown.values())
-    captions = page.texts("caption")
-    assert captions.count("exact") == 4
-    assert " to " in captions
-    assert "batch 64: " in captions
+    assert all("Measured on cpu" in card.help and "497 test examples" in card.help for card in shown.values())
+    notes = page.texts("figure")
+    assert notes.count("exact") == 4
+    assert " to " in notes
+    assert "batch 64: " in notes
 
 
 def test_the_chart_has_curve_original_recipe_and_chance(open_page: OpenPage) -> None:
@@ -87,7 +87,7 @@ def test_a_link_opens_the_same_view(open_page: OpenPage) -> None:
     assert again.address == page.address
     again.wait()
     page.wait()
-    assert [m.value for m in again.at.metric] == [m.value for m in page.at.metric]
+    assert [card.value for card in again.cards] == [card.value for card in page.cards]
 
 
 def test_another_model_keeps_the_recipe(open_page: OpenPage) -> None:

@@ -79,7 +79,7 @@ def test_without_steps_it_is_the_original(open_page: OpenPage) -> None:
     assert page.steps == []
     assert "No steps: this is the original. Add one below." in page.texts("caption")
     page.wait()
-    assert {metric.delta for metric in page.at.metric if metric.label != "Latency"} == {"unchanged"}
+    assert {card.delta for card in page.cards if card.label != "Latency"} == {"unchanged"}
     page.move("selectbox", "add", "layer_pruning")
     assert page.steps == ["layer_pruning"]
 

@@ -48,7 +48,7 @@ def test_a_broken_address_is_one_sentence_and_the_next_move_works(
     assert errors(page)[0].startswith(sentence)
     assert "\n" not in errors(page)[0]
     assert page.at.query_params["s"] == first_view().to_text()
-    assert len(page.at.metric) == 6
+    assert len(page.cards) == 6
     page.move("slider", AMOUNT, 0.25)
     assert errors(page) == []
     assert page.address["recipe"][0][1]["amount"] == 0.25
@@ -73,7 +73,7 @@ def test_a_method_that_a_model_refuses_says_why(open_page: OpenPage) -> None:
     page.wait()
     assert errors(page) == ["N" + sentence[1:]]
     assert f"points could not be measured: {sentence}" in page.texts("warning")
-    assert {metric.value for metric in page.at.metric} == {"–"}
+    assert {card.value for card in page.cards} == {"–"}
     page.move("multiselect", "step0-group_norm-protect", [])
     assert page.texts("error", "warning") == ""
     page.wait()
@@ -102,14 +102,14 @@ def test_too_many_steps_are_refused_and_the_recipe_is_kept(open_page: OpenPage) 
 def now_running() -> str:
     """The kind of job that the worker does just now."""
     running = cache.runner()._running
-    return "" if running is None else running[0].kind
+    return "" if running is None else running.job.kind
 
 
 @pytest.mark.parametrize("vary", [[0, "steps"], [1, "amount"]], ids=["before", "after"])
 def test_nothing_dear_is_trained_before_the_button_is_pressed(open_page: OpenPage, vary: list[object]) -> None:
     page = open_page([DEAR, PRUNE], vary=vary, model="fashion_resnet")
     page.until(lambda: "pay-point" in page.keys("button"))
-    assert {metric.value for metric in page.at.metric} == {"–"}
+    assert {card.value for card in page.cards} == {"–"}
     assert questions(page)[0].startswith("Train and measure this recipe, about ")
     assert len(questions(page)) == (2 if vary == [0, "steps"] else 1)
     for _ in range(5):

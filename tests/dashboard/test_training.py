@@ -21,7 +21,7 @@ def test_a_training_shows_its_loss_and_can_be_ended(open_page: OpenPage) -> None
     assert page.figure("Accuracy").endswith(" %")
     assert "enough" not in page.keys("button")
     assert len(page.at.get("vega_lite_chart")) == 0
-    assert "…" not in page.texts("metric", "caption")
+    assert "…" not in page.texts("figure", "caption")
     assert page.at.get("progress") == []
     page.move("button", "to-the-end")
     page.until(lambda: "enough" in page.keys("button"))

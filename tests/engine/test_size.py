@@ -7,7 +7,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from engine import Recipe
-from engine.metrics.size import saved_bytes, signature, size_figures, structural
+from engine.metrics.size import is_finite, saved_bytes, signature, size_figures, structural
 from tests.methods.nets import linear
 from tests.tiny import MAKERS, tiny
 
@@ -126,3 +126,14 @@ def test_a_setting_of_a_layer_is_in_the_signature() -> None:
     assert signature(nn.Conv2d(3, 4, 3, padding=1)) != signature(nn.Conv2d(3, 4, 3, padding=2))
     assert signature(nn.Sequential(nn.Linear(3, 3), nn.ReLU())) != signature(nn.Sequential(nn.Linear(3, 3), nn.GELU()))
     assert signature(nn.Linear(3, 3).double()) != signature(nn.Linear(3, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_finite_is_what_every_number_is(dtype: torch.dtype) -> None:
+    largest = torch.finfo(dtype).max
+    for numbers in ([1.0, -2.0], [largest] * 8, [-largest] * 8, [largest, -largest, 0.0], []):
+        assert is_finite(torch.tensor(numbers, dtype=dtype))
+    for numbers in ([1.0, torch.inf], [torch.inf, -torch.inf], [torch.nan, 1.0], [largest, largest, torch.inf]):
+        assert not is_finite(torch.tensor(numbers, dtype=dtype))
+    assert is_finite(torch.tensor([1, 2]))
+    assert is_finite(None)

@@ -119,8 +119,7 @@ def queue_runner(by_hand: ByHand) -> Iterator[Runner]:
     """A runner whose jobs the test does by hand."""
     made = Runner(MemoryStore(), lambda: by_hand)
     yield made
-    for owner in list(made._wishes):
-        made.want(owner, [])
+    made._turns.forget_all()
     by_hand.let_go()
     made.close()
 

@@ -37,6 +37,14 @@ def test_reports_are_thinned(line: FolderChannel, monkeypatch: pytest.MonkeyPatc
     assert line.partial() == {"step": 3}
 
 
+def test_the_first_report_goes_out_at_once_even_on_a_machine_that_was_just_started(
+    line: FolderChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 0.01)
+    line.report({"step": 1})
+    assert line.partial() == {"step": 1}
+
+
 def test_a_wish_to_stop_reaches_the_other_side_and_stays(line: FolderChannel) -> None:
     far = other_side(line)
     assert not far.cancelled()

@@ -54,16 +54,17 @@ def test_of_several_tensors_together_too(seed: int, counts: list[int], share: fl
     assert torch.equal(torch.cat([limit.stays(i, one) for i, one in enumerate(sizes)]), wanted)
 
 
-@pytest.mark.parametrize("sorted_first", [False, True])
-def test_a_sample_that_says_little_still_leads_to_the_limit(
-    sorted_first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("order", ["as drawn", "sorted", "misleading"])
+def test_a_sample_that_says_little_still_leads_to_the_limit(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "SAMPLE", 16)
     monkeypatch.setattr(ranking, "MARGIN", 1)
     numbers = torch.randn(5000, generator=torch.Generator().manual_seed(0))
-    numbers = numbers.sort().values if sorted_first else numbers
+    if order == "sorted":
+        numbers = numbers.sort().values
+    if order == "misleading":
+        numbers[::313] += 100  # all that is looked at
     for goes in (1, 2, 1700, 4999, 5000):
-        stays = Threshold.at(in_turn(list(numbers.split(700))), goes)
+        stays = Threshold.at(in_turn([numbers]), goes)
         assert stays.limit == numbers.sort().values[goes - 1]
 
 
@@ -88,11 +89,12 @@ def test_the_points_of_a_sweep_are_what_each_would_be_alone(form: str) -> None:
         assert contents(recipe.apply_in(shared)) == contents(recipe.apply_in(case.context()))
 
 
-def test_ranks_are_those_of_the_model_that_the_step_is_given() -> None:
-    case = next(case for case in PRUNING if case.form.name == "magnitude_global" and case.model == "conv")
-    context = case.context()
-    Recipe.of([["weight_pruning", {"amount": 0.5}]]).apply_in(context)
-    shrunk = Recipe.of([["weight_clipping", {"form": "clamp", "limit": 0.05}], ["weight_pruning", {"amount": 0.5}]])
+@pytest.mark.parametrize("form", ["magnitude_global", "magnitude_layer"])
+def test_ranks_are_those_of_the_model_that_the_step_is_given(form: str) -> None:
+    case = next(case for case in PRUNING if case.form.name == form and case.model == "conv")
+    context, step = case.context(), ["weight_pruning", {"form": form, "amount": 0.5}]
+    Recipe.of([step]).apply_in(context)
+    shrunk = Recipe.of([["weight_clipping", {"form": "clamp", "limit": 0.05}], step])
     variant = shrunk.apply_in(context)
     assert contents(variant) == contents(shrunk.apply_in(case.context()))
     assert max(float(w.detach().abs().max()) for _, w in weights(variant)) <= 0.0500001

@@ -1,11 +1,15 @@
 /**
- * Draws Plotly figures in a node that outlives the reruns of the script.
+ * Draws Plotly figures, and figures in words, in nodes that outlive the reruns of the script.
  *
  * Streamlit calls the default export again, with the same parentElement, whenever data or theme have changed.
  */
+import { Figures } from "./figures.js";
+import { following } from "./follow.js";
+import { Marker, Weights } from "./preview.js";
 import { readColors, themedFigure } from "./theme.js";
 
-const charts = new WeakMap(); // parentElement -> Chart
+const charts = new WeakMap(); // parentElement -> Chart or Figures
+const FOLLOWS = "curve"; // the chart that brings the curve along which all go
 const libraries = new Map(); // file -> promise of Plotly
 
 /** Load Plotly once for all charts of the page. */
@@ -43,6 +47,16 @@ class Chart {
     this.node.dataset.drawn = 0;
     parent.appendChild(this.node);
     this.resizes = new ResizeObserver(() => this.fit());
+    this.marker = new Marker(this.node);
+    this.weights = new Weights(this.node);
+    this.unsubscribe = following.subscribe((point) => this.preview(point));
+  }
+
+  /** What a slider that is dragged makes of this chart; null ends it. */
+  preview(point) {
+    if (!this.Plotly || !this.node._fullData) return;
+    if (this.name === FOLLOWS) this.marker.draw(point);
+    this.weights.draw(point, this.Plotly);
   }
 
   /** Draw what was asked for last; what was asked for while a drawing ran is skipped but for the last. */
@@ -63,7 +77,7 @@ class Chart {
     }
   }
 
-  async draw({ figure, library, name, height, alt }) {
+  async draw({ figure, library, name, height, alt, follow }) {
     const { node } = this;
     this.Plotly = await loadPlotly(library);
     if (!node.isConnected) return; // taken away while the library was on its way
@@ -75,7 +89,10 @@ class Chart {
     // Plotly keeps what the user did (zoom, hidden traces) as long as this value stays.
     const kept = { uirevision: "kept", ...rest, autosize: true, height };
     this.config ??= this.makeConfig(); // a config with new functions in it would make Plotly start afresh
+    this.weights.keep(data);
     await this.Plotly.react(node, data, kept, this.config);
+    if (name === FOLLOWS) following.follow(follow);
+    this.preview(following.shown);
     if (!this.listening) this.listen();
     node.dataset.points = node._fullData.reduce((sum, trace) => sum + countPoints(trace), 0);
     node.dataset.drawn = Number(node.dataset.drawn) + 1;
@@ -132,6 +149,8 @@ class Chart {
   }
 
   dispose() {
+    this.unsubscribe();
+    if (this.name === FOLLOWS) following.follow(null);
     this.resizes.disconnect();
     this.Plotly?.purge(this.node);
     this.node.remove();
@@ -140,7 +159,8 @@ class Chart {
 
 export default async function render(component) {
   const { parentElement } = component;
-  if (!charts.has(parentElement)) charts.set(parentElement, new Chart(parentElement));
+  const Kind = component.data.cards ? Figures : Chart;
+  if (!charts.has(parentElement)) charts.set(parentElement, new Kind(parentElement));
   const chart = charts.get(parentElement);
   await chart.update(component);
   return () => {
