@@ -142,7 +142,7 @@ def map_weights(model: nn.Module, change: Callable[[str, Tensor], Tensor], names
 def _put(places: Sequence[tuple[nn.Module, str]], value: Tensor) -> None:
     """A value in these places of one parameter; an equal one stays the tensor that it was."""
     old = cast("nn.Parameter", getattr(*places[0]))
-    if True:
+    if not torch.equal(old, value):
         new = nn.Parameter(value, old.requires_grad)
         for module, own in places:
             setattr(module, own, new)

@@ -35,7 +35,7 @@ def test_after_a_restart_all_that_is_stored_is_in_the_first_run(
     try:
         page = Page(json.dumps(before.address))
         assert points(page) == full
-        assert [metric.value for metric in page.at.metric] == [metric.value for metric in before.at.metric]
+        assert [card.value for card in page.cards] == [card.value for card in before.cards]
     finally:
         fresh.close()
 
@@ -81,4 +81,4 @@ def test_thirty_quick_moves_end_with_the_last_one_alone(open_page: OpenPage, mon
     assert found["this recipe"]["x"] == [0.69]
     assert len(found["amount"]["x"]) == 11
     assert page.address["recipe"][0][1]["amount"] == 0.69
-    assert len(page.at.metric) == 6
+    assert len(page.cards) == 6
