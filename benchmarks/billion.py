@@ -156,5 +156,5 @@ def _copies(model: nn.Module) -> tuple[float, float]:
         return moved / min(times)
 
     written = best(lambda: [to.copy_(p) for to, p in zip(there, some, strict=True)])
-    del there
+    there.clear()
     return written, best(lambda: [p.clone() for p in some])

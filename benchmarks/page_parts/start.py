@@ -14,7 +14,7 @@ from benchmarks.page_parts.browser import painted_s, tab
 from benchmarks.page_parts.served import free_port, process, up
 
 CHART = "document.querySelector('.st-key-curve .live-chart')?.dataset.drawn >= 1"
-SCORED = "document.querySelectorAll('.st-key-figures [data-testid=stMetricValue]')[5]?.innerText.includes('%')"
+SCORED = "document.querySelectorAll('.st-key-figures .live-figure-value')[5]?.innerText.includes('%')"
 HELLO = "document.querySelector('h1')?.innerText.includes('Welcome to Streamlit')"
 HELLO_WITH_TORCH = (
     "import torch, sys; from streamlit.web.cli import main; sys.argv = ['streamlit', *sys.argv[1:]]; main()"

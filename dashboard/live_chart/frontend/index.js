@@ -56,7 +56,12 @@ class Chart {
   preview(point) {
     if (!this.Plotly || !this.node._fullData) return;
     if (this.name === FOLLOWS) this.marker.draw(point);
-    this.weights.draw(point, this.Plotly);
+    this.after(this.weights.draw(point, this.Plotly));
+  }
+
+  /** Remember a drawing that goes on by itself: a node that is cleared under it would make it fail. */
+  after(drawing) {
+    this.latest = Promise.allSettled([this.latest, drawing]);
   }
 
   /** Draw what was asked for last; what was asked for while a drawing ran is skipped but for the last. */
@@ -145,15 +150,16 @@ class Chart {
   /** A chart in a closed tab has no size, and Plotly refuses to fit it. */
   fit() {
     const { node } = this;
-    if (node.clientWidth > 0 && node.clientWidth !== node._fullLayout?.width) this.Plotly.Plots.resize(node);
+    const other = node.clientWidth > 0 && node.clientWidth !== node._fullLayout?.width;
+    if (other) this.after(this.Plotly.Plots.resize(node));
   }
 
   dispose() {
     this.unsubscribe();
     if (this.name === FOLLOWS) following.follow(null);
     this.resizes.disconnect();
-    this.Plotly?.purge(this.node);
     this.node.remove();
+    Promise.allSettled([this.drawing, this.latest]).then(() => this.Plotly?.purge(this.node));
   }
 }
 

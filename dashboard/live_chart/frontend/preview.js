@@ -57,14 +57,14 @@ export class Weights {
 
   draw(point, Plotly) {
     const place = indexOf(this.node, "weights");
-    if (place < 0 || (!point && !this.moved)) return;
+    if (place < 0 || (!point && !this.moved)) return undefined;
     const known = point?.after.length ? point : null;
     const own = this.node.dataset.own ? JSON.parse(this.node.dataset.own) : null;
-    if (!known && !own) return;
+    if (!known && !own) return undefined;
     const x = known ? known.edges.slice(1).map((edge, i) => (edge + known.edges[i]) / 2) : own[0];
     const y = known ? known.after : own[1];
     this.moved = Boolean(known);
-    Plotly.restyle(this.node, { x: [x], y: [y], opacity: [known?.guess ? 0.6 : 1] }, [place]);
+    return Plotly.restyle(this.node, { x: [x], y: [y], opacity: [known?.guess ? 0.6 : 1] }, [place]);
   }
 
   /** Remember what the server drew, to come back to it. */
