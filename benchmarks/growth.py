@@ -24,6 +24,7 @@ RUNS = 3
 INPUTS, CLASSES, STEPS = 64, 10, 30
 METHODS = ("weight_pruning", "structure_optimization")
 AIM = 2.0
+HEAD = "| method | doubled | engine, s | twice, s | ratio | loop, s | twice, s | ratio |"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ class Residual(nn.Module):
 def run() -> Iterator[str]:
     """A row for each method and what is doubled."""
     once = Size()
-    told = ", ".join(f"{getattr(once, field.name)} {field.name}" for field in fields(once) if field.name != "parameters")
+    told = ", ".join(
+        f"{getattr(once, field.name)} {field.name}" for field in fields(once) if field.name != "parameters"
+    )
     yield f"once as much: {told}, {_parameters(once):,} parameters\n"
-    yield "| method | doubled | engine, s | twice, s | ratio | loop, s | twice, s | ratio |\n|---|---|---|---|---|---|---|---|"
+    yield f"{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}"
     worst = 0.0
     for case in (case for case in CASES if case.step[0] in METHODS):
         _once(case, replace(once, points=2))  # what is imported and looked up once a process

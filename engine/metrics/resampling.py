@@ -23,7 +23,9 @@ def resampled_sums(values: Tensor, seed: int = 0) -> Tensor:
     """
     n, wide = len(values), values.double()
     counts = _kept(n, seed) if n * RESAMPLES <= KEPT else _drawn(n, seed)
-    room = torch.empty(AT_ONCE, n, dtype=torch.float64)  # one for all: fetching as much anew costs more than the product
+    room = torch.empty(
+        AT_ONCE, n, dtype=torch.float64
+    )  # one for all: fetching as much anew costs more than the product
     return torch.cat([room.copy_(some) @ wide for some in counts])
 
 
