@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from engine.errors import Message, first_line
 from engine.examples import Inputs, call, named, placed
 from engine.memo import Memo
+from engine.metrics.again import Again
 from engine.metrics.record import Estimate
 from engine.metrics.structure import structure_of
 from engine.metrics.watching import Watching
@@ -49,6 +51,8 @@ ATEN = torch.ops.aten
 PRODUCTS: dict[Any, Callable[..., int]] = {  # that torch's own counter does not know
     ATEN.mv: _mv_flop, ATEN.addmv: _addmv_flop, ATEN.dot: _dot_flop, ATEN.vdot: _dot_flop, ATEN.addbmm: _addbmm_flop,
 }  # fmt: skip
+MADE = (ATEN.empty, ATEN.empty_strided, ATEN._unsafe_view)  # nothing is calculated
+MOST_OPERATORS = 4096  # whose answers are kept
 
 
 @dataclass(frozen=True)
@@ -70,17 +74,19 @@ def multiply_adds(model: nn.Module, example: Inputs) -> Estimate:
     return count_work(model, example).multiply_adds
 
 
-def count_work(model: nn.Module, inputs: Inputs) -> Work:
+def count_work(model: nn.Module, inputs: Inputs, known: Memo | None = None) -> Work:
     """What a forward pass in eval mode calculates, by operator and by module.
 
     Counted on a copy without data (device "meta"), where fused kernels are taken apart, so that the figure is the same
     on every device; torch counts two operations for a multiply-add, so its figure is halved.
 
     inputs    a batch (batch, ...)
+    known     what operators gave that ran before, in other models, too
     """
+    counter, notes = FlopCounterMode(display=False, custom_mapping=PRODUCTS), _Uncounted()
     try:
         bare, empty = without_data(model).eval(), placed(inputs, "meta")
-        with torch.no_grad(), _Uncounted() as notes, FlopCounterMode(display=False, custom_mapping=PRODUCTS) as counter:
+        with torch.no_grad(), notes, counter, Again(known or Memo(), counter, notes.seen):
             call(bare, empty)
     except FAULTS as error:
         return Work(Estimate.missing(f"the model cannot run without data: {first_line(error, 160)}", UNIT))
@@ -94,10 +100,11 @@ def count_work(model: nn.Module, inputs: Inputs) -> Work:
 
 def count_once(model: nn.Module, inputs: Inputs, memo: Memo) -> Work:
     """The same, counted anew only where no model of this structure was counted on inputs of these shapes."""
+    seen = memo.once("operators", partial(Memo, MOST_OPERATORS))
     if (known := structure_of(model)) is None:
-        return count_work(model, inputs)
+        return count_work(model, inputs, seen)
     shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in named(inputs).items())
-    return memo.once(("work", known.digest, shapes), lambda: (known, count_work(model, inputs)))[1]
+    return memo.once(("work", known.digest, shapes), lambda: (known, count_work(model, inputs, seen)))[1]
 
 
 def without_data(model: nn.Module) -> nn.Module:
@@ -120,7 +127,7 @@ class _Uncounted(Watching):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
-        counted = packet in flop_registry or packet in PRODUCTS or packet in (ATEN.empty, ATEN._unsafe_view)
+        counted = packet in flop_registry or packet in PRODUCTS or packet in MADE
         if not counted and not func.is_view and _calculates(answer):
             self.seen[str(packet)] += 1
         return answer

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.examples import Inputs, call, device_of
 from engine.method import Channel
 from engine.metrics.record import Estimate, Protocol, in_eval_mode, torch_threads
-from engine.metrics.rounds import Plan, Rounds, ratio_of, resampled_quantile, take_rounds
+from engine.metrics.rounds import Plan, Rounds, ratio_within, resampled_quantile, take_rounds
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class PairTimes(Rounds):
 
         `wide` is the ratio with its 99 % interval, which a verdict rests on.
         """
-        ratio, low, high = ratio_of(self.original, self.variant, 0.95)
-        _, lowest, highest = ratio_of(self.original, self.variant, 0.99)
+        before, after = resampled_quantile(self.original, 0.5), resampled_quantile(self.variant, 0.5)
+        ratio, low, high = ratio_within(self.original, self.variant, after / before, 0.95)
+        _, lowest, highest = ratio_within(self.original, self.variant, after / before, 0.99)
         n, unit = len(self.original), "variant / original"
         return {
-            "original": {"median": _quantile(self.original, 0.5), "p90": _quantile(self.original, 0.9)},
-            "variant": {"median": _quantile(self.variant, 0.5), "p90": _quantile(self.variant, 0.9)},
+            "original": {"median": _quantile(self.original, 0.5, before), "p90": _quantile(self.original, 0.9)},
+            "variant": {"median": _quantile(self.variant, 0.5, after), "p90": _quantile(self.variant, 0.9)},
             "ratio": {"median": Estimate(ratio, low, high, n, unit), "wide": Estimate(ratio, lowest, highest, n, unit)},
         }
 
@@ -52,6 +53,7 @@ def plan_of(protocol: Protocol) -> Plan:
     return Plan(protocol.warm_up, protocol.least_rounds, protocol.most_rounds, protocol.budget_s)
 
 
-def _quantile(times: Tensor, share: float) -> Estimate:
-    value = float(times.flatten().quantile(share))
-    return Estimate.drawn(value, resampled_quantile(times, share), times.numel(), "ms")
+def _quantile(times: Tensor, share: float, drawn: Tensor | None = None) -> Estimate:
+    """drawn: that quantile of the resamples, where it is known (RESAMPLES,)."""
+    value, known = float(times.flatten().quantile(share)), resampled_quantile(times, share) if drawn is None else drawn
+    return Estimate.drawn(value, known, times.numel(), "ms")

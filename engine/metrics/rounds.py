@@ -188,6 +188,11 @@ def ratio_of(original: Tensor, variant: Tensor, share: float) -> tuple[float, fl
     """
     # the same rounds of both sides: what disturbed a round disturbed both
     ratios = resampled_quantile(variant, 0.5) / resampled_quantile(original, 0.5)
+    return ratio_within(original, variant, ratios, share)
+
+
+def ratio_within(original: Tensor, variant: Tensor, ratios: Tensor, share: float) -> tuple[float, float, float]:
+    """The same, of resamples that are known: ratios (RESAMPLES,)."""
     value = float(variant.quantile(0.5) / original.quantile(0.5))  # torch's median takes the lower middle
     ends = torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64)
     low, high = ratios.quantile(ends).tolist()

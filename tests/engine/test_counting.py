@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.memo import Memo
+from engine.metrics import again as again_of
 from engine.metrics.compute import count_work
 from engine.metrics.layers import layer_paths
 from tests.devices import DEVICES
 from tests.engine.test_compute import FirstOf, attention
-from tests.tiny import tiny
+from tests.tiny import MAKERS, tiny
 
 
 class Attends(nn.Module):
@@ -82,6 +85,25 @@ CLOSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
 def test_multiply_adds_in_closed_form(name: str) -> None:
     build, shape, wanted = CLOSED[name]
     assert count_work(build().eval(), torch.zeros(1, *shape)).multiply_adds.value == wanted
+
+
+@pytest.mark.parametrize("name", [*CLOSED, *MAKERS])
+def test_what_operators_gave_in_other_models_changes_no_count(name: str) -> None:
+    build, shape, _ = CLOSED[name] if name in CLOSED else (tiny(name).model, (), 0)
+    model, inputs = build().eval(), tiny(name).example if name in MAKERS else torch.zeros(1, *shape)
+    known = Memo(4096)
+    alone, first, again = (count_work(model, inputs, kept) for kept in (Memo(1), known, known))
+    assert alone == first == again
+
+
+def test_an_operator_that_ran_before_does_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs, known = tiny("residual").model(), tiny("residual").example, Memo(4096)
+    made, really = Counter[object](), again_of._read
+    monkeypatch.setattr(again_of, "_read", lambda *given: made.update(["it"]) or really(*given))  # type: ignore[func-returns-value]
+    count_work(model, inputs, known)
+    ran = made["it"]
+    count_work(model, inputs, known)
+    assert made["it"] == ran > 0
 
 
 def test_what_is_not_counted_is_listed_and_a_view_is_nothing() -> None:

@@ -27,3 +27,10 @@ def test_two_scores_are_drawn_together() -> None:
     one, other = torch.rand(50, 1), torch.rand(50, 1)
     both = resampled_sums(torch.cat([one, other], 1))
     assert torch.equal(both, torch.cat([resampled_sums(one), resampled_sums(other)], 1))
+
+
+def test_resamples_that_are_kept_are_those_that_are_drawn_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.rand(300, 3)
+    kept = resampled_sums(values)
+    monkeypatch.setattr(resampling, "KEPT", 0)
+    assert torch.equal(kept, resampled_sums(values))

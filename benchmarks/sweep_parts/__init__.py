@@ -1,0 +1,1 @@
+"""What sweep_against_notebook and growth are made of."""
