@@ -63,7 +63,7 @@ def test_the_first_page_measures_and_its_points_appear_one_after_another(
     scheme, width = FIRST[look]
     layers = [["layer_pruning", {"form": "block_influence", "amount": 0.3}]]
     page = open_page(link(layers, "fashion_resnet") if look == "dark" else link(), scheme=scheme, width=width)
-    expect(page.locator(".st-key-figures [data-testid=stMetricLabel]")).to_have_text(LABELS, timeout=WAIT_MS)
+    expect(page.locator(".st-key-figures .live-figure-label")).to_have_text(LABELS, timeout=WAIT_MS)
     seen = [0]
     while seen[-1] < 3:
         seen.append(more_than(page, seen[-1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import pytest
 
 from dashboard import compressing
 from dashboard.compressing import Compressing
+from tests.apart import run_apart
 
 SCRIPT = "let nothing = 0;\n" * 100
 IMMUTABLE = "public, immutable, max-age=31536000"
@@ -50,7 +50,7 @@ def ask(app: Compressing, path: str, method: str = "GET", **headers: str) -> Ans
         sent.append(message)
 
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()]
-    asyncio.run(app({"type": "http", "method": method, "path": path, "headers": raw}, None, send))
+    run_apart(lambda: app({"type": "http", "method": method, "path": path, "headers": raw}, None, send))
     return Answer({n.decode(): v.decode() for n, v in sent[0]["headers"]}, b"".join(m["body"] for m in sent[1:]))
 
 
@@ -103,5 +103,5 @@ def test_a_websocket_is_left_alone() -> None:
         seen.extend(given)
 
     scope, receive, send = {"type": "websocket", "path": "/static/js/index.a1b2.js"}, object(), object()
-    asyncio.run(Compressing(app, {}, "")(scope, receive, send))
+    run_apart(lambda: Compressing(app, {}, "")(scope, receive, send))
     assert all(a is b for a, b in zip(seen, (scope, receive, send), strict=True))

@@ -9,6 +9,7 @@ from asyncio import base_events
 import pytest
 
 from dashboard import nodelay
+from tests.apart import run_apart
 
 
 def delayed() -> bool:
@@ -31,7 +32,7 @@ def delayed() -> bool:
             await writer.wait_closed()
         return not value
 
-    return asyncio.run(accept())
+    return run_apart(accept)
 
 
 def test_small_answers_are_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
