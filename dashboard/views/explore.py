@@ -18,7 +18,7 @@ from engine import Job, Outcome
 AT_FIRST_S = 0.15  # a run waits so long for the recipe's own figures before it draws: what takes less comes at once
 IN_LINE_S = 0.4  # and so long between two looks, while the worker does other jobs
 PEEK_S = 0.03  # and looks so often whether the reader has moved on
-SOON_S = 0.05  # after so long it looks again, while they are open
+SOON_S = 0.25  # after so long it looks again, while they are open: longer than a look takes, or one would follow on another
 POLL_S = 0.4  # while its curve is
 SLOWLY_S = 2.0  # while only what stands beside the curve is
 
