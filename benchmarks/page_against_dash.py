@@ -25,8 +25,8 @@ from benchmarks.page_parts import start
 from benchmarks.page_parts.browser import chromium, tab
 from benchmarks.page_parts.client import Visitor
 from benchmarks.page_parts.moves import PAUSE_S, Place, drag
-from benchmarks.page_parts.numbers import numbers_of
 from benchmarks.page_parts.served import ROOT, SLIDER, VIEW, fill, free_port, page, process, up
+from benchmarks.page_parts.shown import numbers_of
 
 MOVES, STARTS = 60, 3
 BUILT, READY = "built", "ready"
