@@ -32,6 +32,14 @@ function countPoints({ visible, x, y, z, values, locations }) {
   return Math.max(...[x, y, z, values, locations].map(sizeOf));
 }
 
+const PATIENCE_MS = 100; // a page in the background paints nothing
+
+/** Once the browser has painted what stands in line. */
+function painted() {
+  const frame = new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return Promise.race([frame, new Promise((done) => setTimeout(done, PATIENCE_MS))]);
+}
+
 /** A point as Python gets it; typed arrays would become objects in JSON. */
 function describe({ customdata, data, x, y }) {
   const plain = (value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);
@@ -85,7 +93,8 @@ class Chart {
   async draw({ figure, library, name, height, alt, follow }) {
     const { node } = this;
     this.Plotly = await loadPlotly(library);
-    if (!node.isConnected) return; // taken away while the library was on its way
+    if (name !== FOLLOWS && this.listening) await painted(); // the curve first: it is what the reader looks at
+    if (!node.isConnected) return; // taken away meanwhile
     this.name = name;
     node.style.height = `${height}px`;
     this.describeNode(alt);

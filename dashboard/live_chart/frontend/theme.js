@@ -1,11 +1,16 @@
 /** The page's theme in Plotly's terms. Streamlit gives it as --st-* variables on an element around the chart. */
 
+const known = new Map(); // CSS colour -> its channels: asking makes the browser work out the page's styles anew
+
 /** [red, green, blue, alpha] of any CSS colour, as the browser understands it. */
 function channels(node, color) {
-  node.style.color = color;
-  const [red, green, blue, alpha = 1] = getComputedStyle(node).color.match(/[\d.]+/g).map(Number);
-  node.style.color = "";
-  return [red, green, blue, alpha];
+  if (!known.has(color)) {
+    node.style.color = color;
+    const [red, green, blue, alpha = 1] = getComputedStyle(node).color.match(/[\d.]+/g).map(Number);
+    node.style.color = "";
+    known.set(color, [red, green, blue, alpha]);
+  }
+  return known.get(color);
 }
 
 /** Mix two opaque colours; a transparent grey would let the curves behind it shine through. */
