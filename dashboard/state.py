@@ -32,6 +32,7 @@ def begin() -> View:
         session.complaint, session.address, session.stopped, session.paid = "", None, frozenset(), frozenset()
         session.moved, session.written, session.replaced, session.frames = False, {}, {}, {}
         session.models, session.uploads = (), 0
+        session.sidebar, session.results = "", False
     if text is not None and text != session.address and not _stale(text):
         try:
             session.view, session.complaint = View.from_text(text), ""
@@ -120,6 +121,26 @@ def complain(sentence: str) -> None:
 def complaint() -> str:
     """Why the last move was refused, or nothing."""
     return str(st.session_state.complaint)
+
+
+def sidebar() -> str:
+    """The recipe that the sidebar shows."""
+    return str(st.session_state.sidebar)
+
+
+def note_sidebar(recipe: Recipe) -> None:
+    """Note that the sidebar shows this recipe."""
+    st.session_state.sidebar = str(recipe)
+
+
+def note_results() -> None:
+    """Note that the results have been drawn: from then on they can be drawn by themselves."""
+    st.session_state.results = True
+
+
+def drawn() -> bool:
+    """Whether the results have been drawn once."""
+    return bool(st.session_state.results)
 
 
 def owner() -> str:

@@ -18,7 +18,9 @@ from engine import Job, Outcome
 AT_FIRST_S = 0.15  # a run waits so long for the recipe's own figures before it draws: what takes less comes at once
 IN_LINE_S = 0.4  # and so long between two looks, while the worker does other jobs
 PEEK_S = 0.03  # and looks so often whether the reader has moved on
-SOON_S = 0.25  # after so long it looks again, while they are open: longer than a look takes, or one would follow on another
+SOON_S = (
+    0.25  # after so long it looks again, while they are open: longer than a look takes, or one would follow on another
+)
 POLL_S = 0.4  # while its curve is
 SLOWLY_S = 2.0  # while only what stands beside the curve is
 
@@ -26,6 +28,7 @@ SLOWLY_S = 2.0  # while only what stands beside the curve is
 def show() -> None:
     """Draw the page."""
     view = state.begin()
+    state.note_sidebar(view.recipe)
     with st.sidebar:
         recipe.show(view)
     _model(view)
@@ -34,9 +37,9 @@ def show() -> None:
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     cache.runner().want(state.owner(), plan.jobs, plan.beside)
-    _wait(_own(wishes, plan), AT_FIRST_S)
+    _wait(_figures(wishes, plan), AT_FIRST_S)
     busy = _busy(wishes, measuring.plan(view, wishes))
-    st.fragment(_results, run_every=busy or None)(busy, str(view.recipe), count())
+    st.fragment(_results, run_every=busy or None, key=recipe.RESULTS)(busy, count())
 
 
 def _open(jobs: Iterable[Job]) -> list[Job]:
@@ -46,6 +49,11 @@ def _open(jobs: Iterable[Job]) -> list[Job]:
 def _own(wishes: Wishes, plan: Plan) -> list[Job]:
     """What is asked for about the very recipe on the screen, and is not there yet."""
     return _open(job for job in plan.jobs if job in (wishes.price, wishes.here, wishes.weights))
+
+
+def _figures(wishes: Wishes, plan: Plan) -> list[Job]:
+    """The same without its weights, which nothing else hangs on."""
+    return [job for job in _own(wishes, plan) if job != wishes.weights]
 
 
 def _wait(own: list[Job], seconds: float) -> None:
@@ -93,22 +101,22 @@ def _model(view: View) -> None:
         st.markdown("\n".join(f"- **{t(name)}**: {text}" for name, text in rows.items() if text))
 
 
-def _results(was_busy: float, shown: str, looks: Iterator[int]) -> None:
-    """Everything that is measured: runs again and again while the queue is at work.
+def _results(was_busy: float, looks: Iterator[int]) -> None:
+    """Everything that is measured: runs again and again while the queue is at work, and where a slider has moved.
 
-    shown    the recipe that the sidebar shows
-    looks    counts how often this has run for it
+    looks    counts how often this has run since the whole page did
     """
     state.settle()  # a widget in here reruns this part alone
+    state.note_results()
     view = state.view()
-    if str(view.recipe) != shown:  # a point was clicked: the sliders stand outside
+    if str(view.recipe) != state.sidebar():  # a point was clicked: the sliders stand outside
         st.rerun()
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
     queue = cache.runner()
     queue.want(state.owner(), plan.jobs, plan.beside)
     if next(looks) > 0:
-        _wait_again(_own(wishes, plan))
+        _wait_again(_figures(wishes, plan))
         plan = measuring.plan(view, wishes)
     outcomes = {job.key: queue.outcome(job) for job in [*plan.all, wishes.original, wishes.here, *wishes.points]}
     task = cache.workload(view.model).task
@@ -128,6 +136,9 @@ def _results(was_busy: float, shown: str, looks: Iterator[int]) -> None:
     closer.show(view, wishes, here)
     waits = plan.ask_point is not None or training.ended(here)  # for a model that nobody has
     lines.show(wishes, waits)
+    if not waits and not _figures(wishes, plan):
+        _wait(_own(wishes, plan), AT_FIRST_S)  # for the weights: all else is on its way to the browser by now
+        plan = measuring.plan(view, wishes)
     weights.show(view, wishes, waits)
     if _busy(wishes, plan) != was_busy:
         st.rerun()

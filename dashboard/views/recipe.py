@@ -15,6 +15,7 @@ from dashboard.views import bring, protocol
 from dashboard.words import plain, t, title
 from engine import Method, Recipe, SecateurError, available_methods
 
+RESULTS = "results"  # the key of the part of the page that shows what was measured
 FAMILIES = {
     "compression": "Compression", "pruning": "Pruning", "optimization": "Optimisation", "recovery": "Recovery",
 }  # fmt: skip
@@ -91,7 +92,7 @@ def _body(view: View, index: int, step: Method, uid: int) -> None:
     for coefficient in type(step).coefficients:
         if coefficient.name in step.values:
             key = forms.slider_key(uid, step, coefficient.name)
-            change = partial(change_coefficient, index, coefficient.name)
+            change = partial(_move, index, coefficient.name)
             forms.widget(coefficient, step.values[coefficient.name], key, change, things, names)
 
 
@@ -150,6 +151,33 @@ def change_coefficient(index: int, name: str, value: object) -> None:
         state.set_step(index, step.with_value(name, value), vary=name if numeric else None)
     except SecateurError as error:
         state.complain(str(error))
+
+
+def _move(index: int, name: str, value: object) -> None:
+    """A widget's move: where nothing else in the sidebar hangs on it, the results alone are drawn again."""
+    before, complained = state.view(), state.complaint()
+    change_coefficient(index, name, value)
+    after = state.view()
+    if state.drawn() and not (complained or state.complaint()) and _stays(before, after, index, name):
+        state.note_sidebar(after.recipe)
+        st.rerun(RESULTS)
+
+
+def _stays(before: View, after: View, index: int, name: str) -> bool:
+    """Whether the sidebar is the same for both views, the value of that coefficient aside.
+
+    Not where a slider counts what an earlier step left, has its own value among its stops, or a refusal comes or goes.
+    """
+    coefficient = before.recipe.step(index).coefficient(name)
+    if not coefficient.numeric or before.vary != after.vary:
+        return False
+    if any(c.counts and c.name in step.values for step in after.recipe.steps[index:] for c in type(step).coefficients):
+        return False
+    values = [view.recipe.step(index).number(name) for view in (before, after)]
+    if forms.spread(coefficient) and len({tuple(forms.series(coefficient, value)) for value in values}) > 1:
+        return False
+    known = [cache.runner().outcome(measuring.job_of(view)) for view in (before, after)]
+    return all(outcome.refused_by is None for outcome in known)
 
 
 def _repair(index: int) -> None:
