@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboard import cache, forms, state
 from dashboard.charts import CurvePoint, figures_of
 from dashboard.measuring import Wishes
 from dashboard.view import View
-from engine import Outcome
+from engine import Job, Outcome
+
+Place = Callable[[dict[str, object], float], CurvePoint | None]
 
 
 @dataclass(frozen=True)
@@ -58,35 +60,44 @@ class Follow:
         return {"slider": self.slider, "at": self.at, "measured": self.measured, "stops": stops}
 
 
-def follow_of(
-    view: View, wishes: Wishes, outcomes: Mapping[str, Outcome], points: Mapping[float, CurvePoint]
-) -> Follow | None:
+def follow_of(view: View, wishes: Wishes, outcomes: Mapping[str, Outcome], place: Place) -> Follow | None:
     """What the varied slider's drag is drawn from; None where it has no slider, or nothing is measured.
 
-    points    of the curve and the recipe shown, by the coefficient's value
+    place    a result and the coefficient's value -> its place on the tradeoff chart
     """
     curve, vary = wishes.curve, view.vary
     if curve is None or vary is None or view.active_vary is None:
         return None
     step = view.recipe.step(vary[0])
     coefficient, now = step.coefficient(curve.name), step.number(curve.name)
-    measured = dict(zip(curve.values, wishes.points, strict=True)) | {now: wishes.here}
     weights = dict(zip(curve.values, wishes.histograms, strict=False)) | {now: wishes.weights}
-    stops = []
-    for value, job in measured.items():
-        at, point = forms.position(coefficient, value, now, curve.things), points.get(value)
-        outcome, seen = outcomes[job.key], weights.get(value)
-        if at is None or point is None or outcome.status != "done":
-            continue
-        known = {name: e.value for name, e in figures_of(outcome.result, "variant").items() if e.value is not None}
-        histogram = cache.runner().outcome(seen).result if seen is not None else {}
-        stops.append(Stop(at, point.x, point.y, known, histogram.get("edges", ()), histogram.get("after", ())))  # type: ignore[arg-type]
+    stops = {}
+    for value, outcome in sorted(_measured(wishes, now, outcomes).items()):
+        at, point = forms.position(coefficient, value, now, curve.things), place(outcome.result, value)
+        if at is not None and point is not None:
+            stops[at] = _stop(at, point, outcome, weights.get(value))
     here = forms.position(coefficient, now, now, curve.things)
     if here is None or not stops:
         return None
-    ordered = {stop.at: stop for stop in sorted(stops, key=lambda stop: stop.at)}
     slider = forms.slider_key(state.uid(vary[0]), step, curve.name)
-    return Follow(slider, here, outcomes[wishes.here.key].status == "done", tuple(ordered.values()))
+    measured = outcomes[wishes.here.key].status == "done"
+    return Follow(slider, here, measured, tuple(sorted(stops.values(), key=lambda stop: stop.at)))
+
+
+def _measured(wishes: Wishes, now: float, outcomes: Mapping[str, Outcome]) -> dict[float, Outcome]:
+    """All that is known along the slider: the curve's points, and in their place whatever was measured as a whole."""
+    curve, queue = wishes.curve, cache.runner()
+    values = curve.values if curve else []
+    along = {value: outcomes[job.key] for value, job in zip(values, wishes.points, strict=True)}
+    whole = {value: queue.outcome(job) for value, job in wishes.stops} | {now: outcomes[wishes.here.key]}
+    known = [(value, outcome) for found in (along, whole) for value, outcome in found.items()]
+    return {value: outcome for value, outcome in known if outcome.status == "done"}
+
+
+def _stop(at: float, point: CurvePoint, outcome: Outcome, weights: Job | None) -> Stop:
+    known = {name: e.value for name, e in figures_of(outcome.result, "variant").items() if e.value is not None}
+    seen = cache.runner().outcome(weights).result if weights is not None else {}
+    return Stop(at, point.x, point.y, known, seen.get("edges", ()), seen.get("after", ()))  # type: ignore[arg-type]
 
 
 def _short(value: float) -> float:

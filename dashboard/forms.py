@@ -81,6 +81,17 @@ def position(coefficient: Coefficient, value: float, current: float, things: int
     return float(min(value, _top(coefficient)))
 
 
+def places(coefficient: Coefficient, things: int | None) -> list[float]:
+    """The values of all places where a slider's thumb can stand; none where they are many, or no slider has them."""
+    if coefficient.counts and things is not None and things > 1:
+        return [amount_of(kept, things) for kept in range(1, things + 1)] if things <= FINE else []
+    if spread(coefficient) or not coefficient.numeric:
+        return []
+    step, low = _step(coefficient), coefficient.low
+    steps = round((_top(coefficient) - low) / step)
+    return [round(low + i * step, 6) for i in range(steps + 1)] if steps <= FINE else []
+
+
 def _top(coefficient: Coefficient) -> float:
     """The last place of a plain slider."""
     return coefficient.high - _step(coefficient) if coefficient.below else coefficient.high

@@ -6,8 +6,9 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import cast
 
-from dashboard import cache, state
+from dashboard import cache, forms, state
 from dashboard.curve import Curve, at_random, curve_of, curve_seconds, without_repair
 from dashboard.view import View
 from engine import BASELINES, Job, Protocol, Recipe, Workload
@@ -26,6 +27,7 @@ class Wishes:
     random    the curve with its varied step choosing at random, where it chooses
     baselines    the original in other numbers
     bare      the curve without its repair, where it has one
+    stops     every place of the slider with the point that is measured there; what of them is stored is shown at once
     histograms    the weights of the layer under the microscope along the curve; none where the curve trains
     """
 
@@ -41,6 +43,7 @@ class Wishes:
     baselines: tuple[Job, ...] = ()
     bare: tuple[Job, ...] = ()
     histograms: tuple[Job, ...] = ()
+    stops: tuple[tuple[float, Job], ...] = ()
 
 
 def protocol_of(view: View) -> Protocol:
@@ -82,8 +85,25 @@ def _wishes(view: View, _: str) -> Wishes:
         histograms=tuple(job("weights", r, layer) for r in curve.recipes)
         if layer and curve and not curve.trainings
         else (),
+        stops=_stops(_any_value(view, curve), workload.fingerprint) if curve and not curve.trainings else (),
         baselines=tuple(job("baseline", Recipe(), n) for n in BASELINES if protocol.dtype in ("", workload.dtype)),
     )
+
+
+def _any_value(view: View, curve: Curve) -> View:
+    """The same view whatever the varied coefficient's value is just now."""
+    index, name = cast("tuple[int, str]", view.vary)
+    return replace(view, recipe=view.recipe.vary(index, name, min(curve.values)))
+
+
+@lru_cache(maxsize=100)
+def _stops(view: View, _: str) -> tuple[tuple[float, Job], ...]:
+    """The points of all places of the varied slider, where it has some that are even."""
+    curve, (index, name) = curve_of(view), cast("tuple[int, str]", view.active_vary)
+    values = forms.places(view.active.step(index).coefficient(name), curve.things if curve else None)
+    recipes = [view.active.vary(index, name, value) for value in values]
+    workload, protocol = cache.workload(view.model), protocol_of(view)
+    return tuple((value, Job.of("point", workload, r, protocol)) for value, r in zip(values, recipes, strict=True))
 
 
 def _closer(view: View, workload: Workload, protocol: Protocol) -> Job | None:

@@ -82,10 +82,9 @@ class Runner:
         self._thread = threading.Thread(target=self._serve, name="secateur-jobs", daemon=True)
         self._thread.start()
 
-    def look_up(self, jobs: Sequence[Job]) -> None:
-        """Learn what the store knows of these jobs; nothing is measured for it."""
-        for job in jobs:
-            self._from_store(job)
+    def look_up(self, jobs: Sequence[Job]) -> int:
+        """Learn what the store knows of these jobs, and how much of that is new; nothing is measured for it."""
+        return sum([self._from_store(job) for job in jobs])
 
     def want(self, owner: str, jobs: Sequence[Job], later: Sequence[Job] = ()) -> None:
         """Say what one page wants now, the most urgent first; it replaces what that page wanted before.
@@ -150,16 +149,17 @@ class Runner:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._folder.cleanup()
 
-    def _from_store(self, job: Job) -> None:
+    def _from_store(self, job: Job) -> bool:
         with self._changed:
             if job.key in self._outcomes or job.key in self._looked_up:
-                return
+                return False
             self._looked_up[job.key] = None
             while len(self._looked_up) > REMEMBERED:
                 self._looked_up.popitem(last=False)
         found = look_up(job, self._store)
         if found is not None:
             self._keep(job, Outcome("done", found))
+        return found is not None
 
     def _keep(self, job: Job, outcome: Outcome) -> None:
         with self._changed:

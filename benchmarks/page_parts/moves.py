@@ -10,15 +10,19 @@ from playwright.sync_api import Page
 
 PAUSE_S = 0.6  # between two moves: until all that the last one brought has come to rest
 WATCH = """([chart, values, x, text]) => {
-  const there = () =>
-    document.querySelector(chart)?._fullData?.find(({ name }) => name === "this recipe")?.x[0] === x &&
-    document.querySelectorAll(values)[1]?.innerText === text;
-  window.moved = new Promise((done) => addEventListener("keydown", () => {
+  const text_ = () => document.querySelectorAll(values)[1]?.textContent === text;
+  const own = () => document.querySelector(chart)?._fullData?.find(({ name }) => name === "this recipe")?.x[0] === x;
+  const ghost = () => {
+    const { guess, x: at } = document.querySelector(`${chart} .live-ghost`)?.dataset ?? {};
+    return guess === "" && Math.abs(Number(at) - x) < 1e-4;
+  };
+  const once = (there) => new Promise((done) => addEventListener("keydown", () => {
     const began = performance.now();
     const painted = () => requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
     const look = () => (there() ? painted() : requestAnimationFrame(look));
     look();
   }, { once: true, capture: true }));
+  window.moved = Promise.all([once(() => text_() && (own() || ghost())), once(() => text_() && own())]);
 }"""
 COUNT = "() => { window.frames_ = 0; const f = () => { window.frames_ += 1; requestAnimationFrame(f) }; f() }"
 
@@ -32,13 +36,16 @@ class Place:
     chart: str
     values: str
 
-    def move(self, key: str, x: float, text: str) -> float:
-        """Press an arrow key; milliseconds until the chart with that point and that second figure has been painted."""
+    def move(self, key: str, x: float, text: str) -> tuple[float, float]:
+        """Press an arrow key; milliseconds until that point and that second figure have been painted, with nothing that
+        says that they lie between others; and until they are what the server sent.
+        """
         time.sleep(PAUSE_S)
         self.page.locator(self.slider).focus()
         self.page.evaluate(WATCH, [self.chart, self.values, x, text])
         self.page.keyboard.press(key)
-        return float(self.page.evaluate("window.moved"))
+        first, whole = self.page.evaluate("window.moved")
+        return float(first), float(whole)
 
 
 class Dragged(NamedTuple):

@@ -140,7 +140,8 @@ def _results(was_busy: float, looks: Iterator[int]) -> None:
         _wait(_own(wishes, plan), AT_FIRST_S)  # for the weights: all else is on its way to the browser by now
         plan = measuring.plan(view, wishes)
     weights.show(view, wishes, waits)
-    if _busy(wishes, plan) != was_busy:
+    more = queue.look_up([job for _, job in wishes.stops])  # last, for it may take a moment
+    if more or _busy(wishes, plan) != was_busy:
         st.rerun()
 
 

@@ -43,7 +43,8 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
         )  # fmt: skip
         _all_examples(view)
     data = curve_data(view, wishes, outcomes)
-    along = follow_of(view, wishes, outcomes, {p.value: p for p in (*data.points, *([data.here] if data.here else []))})
+    place = partial(curve_point, axis=view.x, things=_counted(view, wishes))
+    along = follow_of(view, wishes, outcomes, place)
     live_chart(
         curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick,
         follow=along.to_dict() if along else None,

@@ -40,13 +40,14 @@ def test_a_slider_of_stops_stands_at_the_number_of_its_stop(coefficient: object)
 def test_the_chart_brings_the_measured_curve_with_figures_and_histograms(open_page: OpenPage) -> None:
     page = open_page([PRUNE])
     page.wait()
-    page.until(lambda: all(stop["after"] for stop in page.component("curve")["follow"]["stops"]))
+    page.until(lambda: sum(bool(stop["after"]) for stop in page.component("curve")["follow"]["stops"]) == 11)
     follow = page.component("curve")["follow"]
     assert follow["slider"] in page.keys("slider")
     assert (follow["at"], follow["measured"]) == (0.5, True)
     stops = follow["stops"]
     chart = {trace["name"]: trace for trace in page.chart()["data"]}
-    assert [stop["at"] for stop in stops] == sorted({0.5, *(min(x, 0.99) for x in chart["amount"]["x"])})
+    assert [stop["at"] for stop in stops] == sorted({stop["at"] for stop in stops})
+    assert {0.5, *(min(x, 0.99) for x in chart["amount"]["x"])} <= {stop["at"] for stop in stops}
     here = next(stop for stop in stops if stop["at"] == 0.5)
     assert (here["x"], here["y"]) == pytest.approx((0.5, chart["this recipe"]["y"][0]), abs=1e-4)
     assert f"{here['figures']['nonzero']:,}" == page.figure("Non-zeros")
@@ -57,7 +58,31 @@ def test_the_chart_brings_the_measured_curve_with_figures_and_histograms(open_pa
         assert {"parameters", "nonzero", "multiply_adds", "size_bytes", "latency_ms", "accuracy"} <= set(
             stop["figures"]
         )
-        assert len(stop["edges"]) == len(stop["after"]) + 1
+        assert len(stop["edges"]) == (len(stop["after"]) + 1 if stop["after"] else 0)
+
+
+def test_what_was_measured_elsewhere_along_the_slider_is_there_too(open_page: OpenPage) -> None:
+    recipe = [PRUNE[0], {**PRUNE[1], "amount": 0.37}]
+    page = open_page([recipe])
+    page.wait()
+    shown = page.figure("Non-zeros")
+    page.move("slider", "step0-magnitude_global-amount", 0.5)
+    page.wait()
+    stop = next(stop for stop in page.component("curve")["follow"]["stops"] if stop["at"] == 0.37)
+    assert f"{stop['figures']['nonzero']:,}" == shown
+
+
+@pytest.mark.parametrize("name", ["weight_pruning", "weight_clipping", "layer_pruning", "parameter_optimization"])
+def test_the_places_of_a_slider_are_where_its_thumb_can_stand(name: str) -> None:
+    for coefficient in METHODS[name].coefficients:
+        for things in (None, 8, 10**6):
+            found = forms.places(coefficient, things)
+            assert len(found) <= forms.FINE + 1
+            for value in found:
+                assert position(coefficient, value, value, things) is not None
+                assert coefficient.validate(value, "here") == value
+    assert len(forms.places(AMOUNT, None)) == 100
+    assert forms.places(LAYERS, 8)[-1] == 0.0
 
 
 def test_where_nothing_is_varied_nothing_follows(open_page: OpenPage) -> None:

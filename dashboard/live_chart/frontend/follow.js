@@ -20,20 +20,32 @@ function mixFigures(a, b, share) {
   return Object.fromEntries(names.map((name) => [name, mix(a[name], b[name], share)]));
 }
 
+/** The stops on either side of a position, and where it lies between them; beyond the last, that one twice. */
+function around(stops, at) {
+  const exact = stops.find((stop) => Math.abs(stop.at - at) < 1e-9);
+  if (exact) return { a: exact, b: exact, share: 0, guess: "" };
+  const after = stops.findIndex((stop) => stop.at > at);
+  if (after < 1) return { a: stops.at(after), b: stops.at(after), share: 0, guess: "beyond" };
+  const [a, b] = [stops[after - 1], stops[after]];
+  return { a, b, share: (at - a.at) / (b.at - a.at), guess: "between" };
+}
+
+/** The histogram there, of the stops that have one: those of the curve. */
+function histogram(stops, at) {
+  const seen = stops.filter(({ after }) => after.length);
+  if (!seen.length) return { edges: [], after: [], pale: false };
+  const { a, b, share, guess } = around(seen, at);
+  return { edges: mixAll(a.edges, b.edges, share), after: mixAll(a.after, b.after, share), pale: guess !== "" };
+}
+
 /**
- * What a measured curve says at a position: on the straight line between two stops, and beyond the last as there. Then
+ * What was measured at a position or, between two stops, what lies on the straight line; beyond the last as there. Then
  * `guess` is "between" or "beyond", else nothing.
  */
 export function sample(stops, at) {
-  const exact = stops.find((stop) => Math.abs(stop.at - at) < 1e-9);
-  if (exact) return { ...exact, guess: "" };
-  const after = stops.findIndex((stop) => stop.at > at);
-  if (after < 1) return { ...stops.at(after), at, guess: "beyond" };
-  const [a, b] = [stops[after - 1], stops[after]];
-  const share = (at - a.at) / (b.at - a.at);
-  const figures = mixFigures(a.figures, b.figures, share);
-  const histogram = a.after.length && b.after.length ? [mixAll(a.edges, b.edges, share), mixAll(a.after, b.after, share)] : [[], []];
-  return { at, x: mix(a.x, b.x, share), y: mix(a.y, b.y, share), figures, edges: histogram[0], after: histogram[1], guess: "between" };
+  const { a, b, share, guess } = around(stops, at);
+  const place = { at, x: mix(a.x, b.x, share), y: mix(a.y, b.y, share), guess };
+  return { ...place, figures: mixFigures(a.figures, b.figures, share), histogram: histogram(stops, at) };
 }
 
 class Following {

@@ -30,6 +30,7 @@ export class Marker {
     this.ghost.style.setProperty("--ghost", this.color());
     const shown = yaxis.tickformat?.endsWith("%") ? `${(100 * point.y).toFixed(1)} %` : point.y.toPrecision(3);
     this.ghost.firstChild.textContent = point.guess ? `≈ ${shown}` : shown;
+    this.ghost.dataset.x = point.x;
     this.ghost.dataset.y = point.y;
     this.ghost.dataset.guess = point.guess;
   }
@@ -58,13 +59,13 @@ export class Weights {
   draw(point, Plotly) {
     const place = indexOf(this.node, "weights");
     if (place < 0 || (!point && !this.moved)) return undefined;
-    const known = point?.after.length ? point : null;
+    const known = point?.histogram.after.length ? point.histogram : null;
     const own = this.node.dataset.own ? JSON.parse(this.node.dataset.own) : null;
     if (!known && !own) return undefined;
     const x = known ? known.edges.slice(1).map((edge, i) => (edge + known.edges[i]) / 2) : own[0];
     const y = known ? known.after : own[1];
     this.moved = Boolean(known);
-    return Plotly.restyle(this.node, { x: [x], y: [y], opacity: [known?.guess ? 0.6 : 1] }, [place]);
+    return Plotly.restyle(this.node, { x: [x], y: [y], opacity: [known?.pale ? 0.6 : 1] }, [place]);
   }
 
   /** Remember what the server drew, to come back to it. */
