@@ -40,7 +40,9 @@ def test_a_slider_of_stops_stands_at_the_number_of_its_stop(coefficient: object)
 def test_the_chart_brings_the_measured_curve_with_figures_and_histograms(open_page: OpenPage) -> None:
     page = open_page([PRUNE])
     page.wait()
-    page.until(lambda: sum(bool(stop["after"]) for stop in page.component("curve")["follow"]["stops"]) == 11)
+    page.until(
+        lambda: sum(bool(stop["after"]) for stop in page.component("curve")["follow"]["stops"]) == 12
+    )  # with the recipe shown
     follow = page.component("curve")["follow"]
     assert follow["slider"] in page.keys("slider")
     assert (follow["at"], follow["measured"]) == (0.5, True)

@@ -75,8 +75,7 @@ def test_thirty_quick_moves_end_with_the_last_one_alone(open_page: OpenPage, mon
     page.wait()
     monkeypatch.setattr(explore, "AT_FIRST_S", 0.0)
     for move in range(30):
-        next(w for w in page.at.slider if w.key == AMOUNT).set_value(round(0.11 + 0.02 * move, 2))
-        page.run()
+        page.move("slider", AMOUNT, round(0.11 + 0.02 * move, 2))
     page.wait()
     found = {trace["name"]: trace for trace in page.chart()["data"]}
     assert found["this recipe"]["x"] == [0.69]
