@@ -32,7 +32,7 @@ def begin() -> View:
         session.complaint, session.address, session.stopped, session.paid = "", None, frozenset(), frozenset()
         session.moved, session.written, session.replaced, session.frames = False, {}, {}, {}
         session.models, session.uploads = (), 0
-        session.sidebar, session.results = "", False
+        session.sidebar, session.results, session.alone = "", False, False
     if text is not None and text != session.address and not _stale(text):
         try:
             session.view, session.complaint = View.from_text(text), ""
@@ -128,9 +128,17 @@ def sidebar() -> str:
     return str(st.session_state.sidebar)
 
 
-def note_sidebar(recipe: Recipe) -> None:
-    """Note that the sidebar shows this recipe."""
-    st.session_state.sidebar = str(recipe)
+def note_sidebar(recipe: Recipe, alone: bool = False) -> None:
+    """Note that the sidebar shows this recipe.
+
+    alone    whether it was not drawn anew for it: the results are drawn alone
+    """
+    st.session_state.sidebar, st.session_state.alone = str(recipe), alone
+
+
+def alone() -> bool:
+    """Whether the results are drawn without the rest since the last move: the browser has then given up its looks."""
+    return bool(st.session_state.alone)
 
 
 def note_results() -> None:

@@ -141,7 +141,8 @@ def _results(was_busy: float, looks: Iterator[int]) -> None:
         plan = measuring.plan(view, wishes)
     weights.show(view, wishes, waits)
     more = queue.look_up([job for _, job in wishes.stops])  # last, for it may take a moment
-    if more or _busy(wishes, plan) != was_busy:
+    busy = _busy(wishes, plan)
+    if more or busy != was_busy or (busy and state.alone()):
         st.rerun()
 
 
