@@ -81,8 +81,8 @@ def test_every_step_is_drawn_and_nothing_is_sent(explored: tuple[Page, list[obje
 
 def test_between_two_points_it_lies_between_and_says_so(explored: tuple[Page, list[object]]) -> None:
     page, _ = explored
-    follow(page)
     x, y = thumb(page)
+    follow(page)
     ghost, ahead = page.locator(GHOST), 90
     while ghost.get_attribute("data-guess") == "":  # back from what the store holds beside the curve
         ahead -= 1.5
