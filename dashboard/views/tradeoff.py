@@ -43,8 +43,7 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
         )  # fmt: skip
         _all_examples(view)
     data = curve_data(view, wishes, outcomes)
-    place = partial(curve_point, axis=view.x, things=_counted(view, wishes))
-    along = follow_of(view, wishes, outcomes, place)
+    along = follow_of(view, wishes)
     live_chart(
         curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick,
         follow=along.to_dict() if along else None,
