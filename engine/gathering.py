@@ -17,6 +17,7 @@ from engine.examples import placed, repeated
 from engine.keys import Keys, elsewhere_key
 from engine.measured import Measured, Variant
 from engine.method import Channel, Context, Relay
+from engine.metrics.begun import Begun
 from engine.metrics.precision import BASELINES
 from engine.metrics.record import Estimate, Measurement, Protocol, pick_device
 from engine.metrics.size import counts
@@ -69,6 +70,7 @@ class Gathering:
         self.channel = options.get("channel") or Channel()
         self.built = Built()
         self.may_end = False  # a training, before its last step: what looks at weights or layers wants all of it
+        self._begun: Begun | None = None
         self._own: set[str] = set()  # what this object measured itself is fresh enough for it
 
     @cached_property
@@ -208,7 +210,10 @@ class Gathering:
         return size_record(self.cast(build()), self.workload.example, self.context.memo, counted, packed=whole)
 
     def _score(self, build: Build, how: Protocol, line: Channel, before: Payload | None) -> Payload:
-        return score_record(self.cast(build()), self.workload, how, line, before)
+        model = self.cast(build())
+        if before is not None and self._begun is None:
+            self._begun = Begun(self.cast(self._original()), self.workload.test, self.context.device)
+        return score_record(model, self.workload, how, line, before, self._begun)
 
     def _times(self, build: Build, recipe: Made, batch: int, how: Protocol, looks: bool) -> Payload:
         variant = build()

@@ -17,6 +17,7 @@ from engine.measurement import Measurer
 from engine.method import Alone, Context, Method
 from engine.metrics.accuracy import evaluate
 from engine.metrics.answers import Answers
+from engine.metrics.begun import Begun
 from engine.metrics.layers import LayerCost, layer_costs, layer_paths, within
 from engine.metrics.paired import compare
 from engine.metrics.record import torch_threads
@@ -66,11 +67,12 @@ def _view(measurer: Measurer, recipe: Recipe, index: int, examples: int) -> Payl
     if len(recipe):
         split = _drawn(context, examples)
         n = count(split[1])
-        paths, base = layer_paths(before), _answers(measurer, before, split)
+        begun = Begun(measurer.cast(before), split, context.device, everywhere=True)
+        paths, base = layer_paths(before), _answers(measurer, before, split, begun)
         refused = [Alone((path,), None, False, refusal) for path in paths] if refusal else None
         here = recipe.context_of(index, context)
         for one in refused or alone_in_each(recipe.step(index), before, here, paths):
-            found = _sensitivity(measurer, base, one, split)
+            found = _sensitivity(measurer, base, one, (split, begun))
             for path in one.layers:
                 alone[path] = {**found, "treated_with": [other for other in one.layers if other != path]}
             context.channel.report({"layer": len(alone), "of": len(paths)})
@@ -146,7 +148,7 @@ def _share(path: str, first: Sequence[LayerCost], second: Sequence[LayerCost]) -
     return sum(cost.time_ms for cost in first if cost.path == path) / whole if whole else 0.0
 
 
-def _sensitivity(measurer: Measurer, base: Answers, one: Alone, split: Split) -> Payload:
+def _sensitivity(measurer: Measurer, base: Answers, one: Alone, on: tuple[Split, Begun]) -> Payload:
     """What became of the score where one thing was treated alone."""
     told: Payload = {"sensitivity": None, "treatable": one.treatable, "reason": one.reason}
     if one.model is None:
@@ -155,18 +157,15 @@ def _sensitivity(measurer: Measurer, base: Answers, one: Alone, split: Split) ->
         check_runs(one.model, measurer.context)
     except BrokenVariant as error:
         return {**told, "treatable": False, "reason": str(error)}
-    gain = compare(
-        base, _answers(measurer, one.model, split), measurer.workload.task, measurer.protocol.seed
-    ).difference
+    gain = compare(base, _answers(measurer, one.model, *on), measurer.workload.task, measurer.protocol.seed).difference
     if gain.value is None or gain.low is None or gain.high is None:
         return {**told, "sensitivity": gain.to_dict()}
     fall = replace(gain, value=0.0 - gain.value, low=0.0 - gain.high, high=0.0 - gain.low)
     return {**told, "sensitivity": fall.to_dict()}
 
 
-def _answers(measurer: Measurer, model: nn.Module, split: Split) -> Answers:
-    device = measurer.context.device
-    return evaluate(measurer.cast(model), measurer.workload.task, split, device, measurer.channel).answers
+def _answers(measurer: Measurer, model: nn.Module, split: Split, begun: Begun) -> Answers:
+    return evaluate(measurer.cast(model), measurer.workload.task, split, begun, measurer.channel).answers
 
 
 def _drawn(context: Context, most: int) -> Split:

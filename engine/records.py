@@ -12,6 +12,7 @@ from engine.memo import Memo
 from engine.method import Channel
 from engine.metrics.accuracy import drawn_order, evaluate
 from engine.metrics.answers import Answers, calibration_error
+from engine.metrics.begun import Begun
 from engine.metrics.compute import count_once
 from engine.metrics.paired import OfClass, by_class, compare
 from engine.metrics.record import Protocol, pick_device
@@ -38,17 +39,24 @@ def size_record(
 
 
 def score_record(
-    model: nn.Module, workload: Workload, protocol: Protocol, channel: Channel, original: Payload | None = None
+    model: nn.Module,
+    workload: Workload,
+    protocol: Protocol,
+    channel: Channel,
+    original: Payload | None = None,
+    begun: Begun | None = None,
 ) -> Payload:
     """The score on test, the task's others, and what the model said to each example.
 
     original    the original's own, of all examples, where the protocol lets the evaluation end as soon as the
                 difference from it is known
+    begun       what is kept of test for models that begin alike
     """
     order = drawn_order(count(workload.test[1]), protocol.seed)
     beside = None if original is None else _answers(original).terms.double()[order]
     so_far = SoFar(workload.task, protocol.seed, beside, protocol.precision)
-    found = evaluate(model, workload.task, workload.test, pick_device(protocol.device), channel, so_far)
+    where = begun or pick_device(protocol.device)
+    found = evaluate(model, workload.task, workload.test, where, channel, so_far)
     figures = score_figures(found.terms, workload.task, protocol.seed)
     if len(found.places) < len(order):
         figures[workload.task.figure] = so_far.estimate(found.terms[0], len(order))

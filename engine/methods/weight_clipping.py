@@ -125,7 +125,7 @@ def clip_by_formula(weight: Tensor, alpha: float) -> Tensor:
 
 def soft_threshold(weight: Tensor, alpha: float) -> Tensor:
     """sign(W)·max(|W| − α, 0), same shape."""
-    return weight.sign() * (weight.abs() - alpha).clamp_min(0)
+    return F.softshrink(weight, alpha)
 
 
 def hard_threshold(weight: Tensor, alpha: float) -> Tensor:

@@ -14,6 +14,7 @@ from engine.errors import InvalidInput
 from engine.examples import Split, count, main_tensor, placed, run, take
 from engine.method import Channel
 from engine.metrics.answers import Answers
+from engine.metrics.begun import Begun, ask_whole
 from engine.metrics.record import in_eval_mode
 from engine.metrics.side_by_side import answers_to
 from engine.metrics.so_far import FIRST, SoFar
@@ -58,20 +59,23 @@ def evaluate(
     model: nn.Module,
     task: Task,
     split: Split,
-    device: torch.device,
+    where: torch.device | Begun,
     channel: Channel | None = None,
     so_far: SoFar | None = None,
 ) -> Evaluated:
     """Run the model over a split, in eval mode, and put its mode back again.
 
+    where     the device, or what is kept of the split for models that begin alike
     so_far    what is made of the first examples: it may end the evaluation; default: all are evaluated
     """
     made = so_far or SoFar(task)
     order = drawn_order(count(split[1]), made.seed)
     found = _Terms(task)
+    device = where.device if isinstance(where, Begun) else where
     with in_eval_mode(model), torch.inference_mode():
         batches = _drawn(split, order, _batch(model, split, device))
-        with closing(answers_to(model, batches, device)) as answers:
+        ask = where.plan(model) if isinstance(where, Begun) else ask_whole
+        with closing(answers_to(model, batches, device, ask)) as answers:
             for targets, outputs in answers:
                 (channel or Channel()).check()
                 found.add(outputs, targets)

@@ -17,27 +17,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.examples import Inputs, Split, placed, run
+from engine.examples import Inputs, Split, placed
+from engine.metrics.begun import Ask, ask_whole
 
 
-def answers_to(model: nn.Module, batches: Iterable[Split], device: torch.device) -> Generator[tuple[Inputs, Any]]:
+def answers_to(
+    model: nn.Module, batches: Iterable[Split], device: torch.device, ask: Ask = ask_whole
+) -> Generator[tuple[Inputs, Any]]:
     """The targets of each batch and what the model says to it, on the CPU, in order, as soon as they are there.
 
     What is no longer asked for is not begun: the iterator may be closed at any batch.
     """
     copies = _copies(model, device)
     if len(copies) == 1:
-        for inputs, targets in batches:
-            yield targets, _answer(model, inputs, device)
+        for number, (inputs, targets) in enumerate(batches):
+            yield targets, _answer(ask, model, placed(inputs, device), number)
         return
     free: SimpleQueue[nn.Module] = SimpleQueue()
     for one in copies:
         free.put(one)
 
-    def work(inputs: Inputs) -> Any:
+    def work(inputs: Inputs, number: int) -> Any:
         mine = free.get()
         try:
-            return _answer(mine, inputs, device)
+            return _answer(ask, mine, placed(inputs, device), number)
         finally:
             free.put(mine)
 
@@ -46,8 +49,8 @@ def answers_to(model: nn.Module, batches: Iterable[Split], device: torch.device)
     with ThreadPoolExecutor(len(copies), initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         under_way: deque[tuple[Inputs, Future[Any]]] = deque()
         try:
-            for inputs, targets in batches:
-                under_way.append((targets, pool.submit(work, inputs)))
+            for number, (inputs, targets) in enumerate(batches):
+                under_way.append((targets, pool.submit(work, inputs, number)))
                 if len(under_way) > len(copies):
                     yield _first(under_way)
             while under_way:
@@ -74,9 +77,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _answer(model: nn.Module, inputs: Inputs, device: torch.device) -> Any:
+def _answer(ask: Ask, model: nn.Module, inputs: Inputs, number: int) -> Any:
     with torch.inference_mode():
-        return _on_cpu(run(model, placed(inputs, device)))
+        return _on_cpu(ask(model, inputs, number))
 
 
 def _on_cpu(outputs: Any) -> Any:
