@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import Context, Protocol, Recipe, Workload
-from engine.edit.surgery import structural_copy
+from engine.copying import structural_copy
 from engine.metrics.record import torch_threads
 
 WIDTH, REPEATS, SPARE = 1792, 3, 3.0  # the last: of the original's bytes that must be free

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from engine.edit.surgery import structural_copy
+from engine.copying import structural_copy
 from engine.errors import unknown
 from engine.memo import Memo
 from engine.method import Context

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from engine.edit.surgery import replace_module, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import replace_module
 from engine.errors import BrokenVariant, CannotApply, InvalidInput
 from engine.examples import Split, count, placed, repeated, take
 from engine.measurement import Measurer

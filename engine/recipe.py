@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from engine.catalogue import method_named
-from engine.edit.surgery import own_bytes, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import own_bytes
 from engine.edit.training import ended_at
 from engine.errors import BrokenVariant, CannotApply, InvalidInput, MalformedRecipe, SecateurError, first_line, shown
 from engine.examples import main_tensor, placed, run, take

@@ -35,7 +35,8 @@ from benchmarks.frontier_parts.common import (
 from benchmarks.frontier_parts.peers import by_torch_pruning, estimated_again
 from benchmarks.frontier_parts.results import Results, Row
 from engine import Context, Recipe
-from engine.edit.surgery import own_tensors, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import own_tensors
 from engine.edit.training import WEIGHT_DECAY, batches
 from engine.errors import SecateurError
 from engine.examples import count, run, take

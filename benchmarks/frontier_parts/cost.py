@@ -19,8 +19,8 @@ from torch import nn
 from benchmarks.frontier_parts.common import EXAMPLES, REPAIR, Selection, fresh_context
 from benchmarks.frontier_parts.results import Results, Row
 from engine import Context, Recipe
+from engine.copying import structural_copy
 from engine.edit import repairing
-from engine.edit.surgery import structural_copy
 from engine.examples import run as run_model
 
 PART = "cost"

@@ -9,13 +9,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from engine.copying import structural_copy
 from engine.edit.calibration import Given
 from engine.edit.factors import as_matrix, split_layers, turned
 from engine.edit.origin import note_mixed
 from engine.edit.ranks import rank_of
 from engine.edit.rows import PLAIN
 from engine.edit.spectra import falling
-from engine.edit.surgery import set_parameter, structural_copy, tied
+from engine.edit.surgery import set_parameter, tied
 from engine.edit.walk import Output, Visitor, Walk
 from engine.examples import main_tensor, run
 from engine.method import Context

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from engine.edit.surgery import Answer, Argument, skip_module, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import Answer, Argument, skip_module
 from engine.errors import SecateurError
 from engine.examples import Inputs, main_tensor, run
 

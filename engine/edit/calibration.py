@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient
+from engine.copying import structural_copy
 from engine.edit.attention import close_attention, open_attention
 from engine.edit.rows import real_places
 from engine.edit.solvable import inputs_of, put_weight, solvable, some_rows_of, weight_of
-from engine.edit.surgery import structural_copy
 from engine.edit.walk import Visitor, Walk
 from engine.examples import batches_of, count
 from engine.method import Context

@@ -8,12 +8,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from engine.copying import structural_copy
 from engine.edit.attention import open_attention
 from engine.edit.calibration import damped, input_moments
 from engine.edit.factors import turned
 from engine.edit.groups import Score
 from engine.edit.nodes import weight_axis
-from engine.edit.surgery import own_parameters, structural_copy
+from engine.edit.surgery import own_parameters
 from engine.examples import batches_of, count, placed, run, take
 from engine.method import Context
 

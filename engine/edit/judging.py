@@ -9,8 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
+from engine.copying import structural_copy
 from engine.edit.blocks import Block, take_out
-from engine.edit.surgery import structural_copy
 from engine.examples import Split, batches_of, count, placed, run, take
 from engine.method import Context
 

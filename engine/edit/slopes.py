@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from engine.copying import structural_copy
 from engine.edit.rows import PLAIN
-from engine.edit.surgery import own_parameters, structural_copy
+from engine.edit.surgery import own_parameters
 from engine.examples import batches_of, count, main_tensor, run
 from engine.method import Context
 

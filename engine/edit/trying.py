@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from engine.copying import structural_copy
 from engine.edit.attention import keep_open, open_attention, slowly
 from engine.edit.coupling import Coupling, find_coupling
 from engine.edit.groups import CoupledGroup, cut
 from engine.edit.nodes import without_reading
-from engine.edit.surgery import structural_copy
 from engine.errors import first_line
 from engine.examples import Inputs, answer_of, count, run, take
 

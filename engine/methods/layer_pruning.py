@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import count, fraction
+from engine.copying import structural_copy
 from engine.edit.blocks import Block, around, find_blocks, take_out
 from engine.edit.judging import GreedyOrder
 from engine.edit.runs import chains, distances, nearest_runs
 from engine.edit.scores import block_influence, drawn, lowest, removed_of
-from engine.edit.surgery import structural_copy
 from engine.examples import batches_of
 from engine.examples import count as count_of
 from engine.form import Effect, Form

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.coefficient import Coefficient, fraction
+from engine.copying import structural_copy
 from engine.edit.attention import keep_open, open_attention
 from engine.edit.budgets import BUDGETS, saving
 from engine.edit.choosing import Chosen, Rules, choose, within_budget
@@ -16,7 +17,6 @@ from engine.edit.coupling import Coupling
 from engine.edit.groups import Score, cut
 from engine.edit.importance import activations, gradients, reconstruction, squares
 from engine.edit.scores import drawn
-from engine.edit.surgery import structural_copy
 from engine.edit.trying import FAULTS, tried_coupling
 from engine.errors import first_line
 from engine.form import Effect, Form

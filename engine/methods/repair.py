@@ -6,13 +6,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.coefficient import Coefficient
+from engine.copying import structural_copy
 from engine.edit.attention import close_attention, open_attention
 from engine.edit.origin import nodes_of, place_of
 from engine.edit.repairing import Repair as Walker
 from engine.edit.repairing import Wanted
 from engine.edit.rows import real_places
 from engine.edit.solvable import outputs_of, solvable, why_not_solved
-from engine.edit.surgery import structural_copy, tied
+from engine.edit.surgery import tied
 from engine.edit.walk import Walk
 from engine.errors import CannotApply
 from engine.examples import Inputs, batches_of, count

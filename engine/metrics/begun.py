@@ -45,6 +45,7 @@ class Begun:
         self._visits: list[Visit] | None = None
         self._kept: dict[tuple[str, int], Passed] = {}
         self._trusted: set[str] = set()
+        self._tried: dict[tuple[str, ...], bool] = {}
         self.answered = 0  # batches, from a station on
 
     def plan(self, model: nn.Module) -> Ask:
@@ -83,7 +84,12 @@ class Begun:
             return None
         station = station_at(same, visits, FEW)
         fits = station is not None and station.bytes_each * self._n <= self._most
-        return station if station is not None and fits and self._works(model, station) else None
+        if station is None or not fits:
+            return None
+        key = (station.path, *_order(visits))  # a model that runs the same modules behaves the same there
+        if key not in self._tried:
+            self._tried[key] = self._works(model, station)
+        return station if self._tried[key] else None
 
     def _works(self, model: nn.Module, station: Station) -> bool:
         """Whether the model answers the same from the station on, whatever it has seen in between."""
@@ -94,7 +100,7 @@ class Begun:
     def _many(self, model: nn.Module) -> list[Station]:
         """Stations all along the reference, as many as there is room for."""
         visits = self._visits or []
-        outer = sorted(visits, key=lambda visit: visit.path.count("."))[: 2 * MOST_STATIONS]
+        outer = sorted(visits, key=lambda visit: visit.path.count("."))[:MOST_STATIONS]
         found = [s for v in sorted(outer, key=lambda v: v.left) if (s := self._station(model, v, visits)) is not None]
         while len(found) > MOST_STATIONS or sum(station.bytes_each for station in found) * self._n > self._most:
             found = found[1::2]

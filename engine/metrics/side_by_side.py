@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.copying import structural_copy
 from engine.examples import Inputs, Split, placed
 from engine.metrics.begun import Ask, ask_whole
 
@@ -68,8 +69,7 @@ def _first(under_way: deque[tuple[Inputs, Future[Any]]]) -> tuple[Inputs, Any]:
 def _copies(model: nn.Module, device: torch.device) -> list[nn.Module]:
     """The model, and copies that share its tensors: a module may keep something of its own between two batches."""
     room = cores() // torch.get_num_threads() if device.type == "cpu" else 1
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return [model, *(copy.deepcopy(model, dict(shared)) for _ in range(room - 1))]
+    return [model, *(structural_copy(model) for _ in range(room - 1))]
 
 
 def cores() -> int:

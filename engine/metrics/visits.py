@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class Passed:
 
 def station_at(visit: Visit, visits: Sequence[Visit], examples: int) -> Station | None:
     """The station where this module ends; None where it runs more than once, or does not give one tensor."""
-    times = {one.path: sum(other.path == one.path for other in visits) for one in visits}
+    times = Counter(one.path for one in visits)
     if visit.made is None or times[visit.path] > 1:
         return None
     done = [one for one in visits if one.left < visit.entered]

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.edit.surgery import replace_parameters, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import replace_parameters
 from engine.errors import InvalidInput, shown
 from engine.examples import dtype_name
 from engine.sources.header import Entry, read_header

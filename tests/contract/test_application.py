@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine import CannotApply, Recipe
-from engine.edit.surgery import structural_copy
+from engine.copying import structural_copy
 from tests.contract.cases import ALL_CASES, CASES, REFUSALS, Case, every_case
 from tests.devices import DEVICES
 from tests.states import Held, bits, contents, global_state, modules, places

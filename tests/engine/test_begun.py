@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import sample_models
 from engine import Context, Workload
-from engine.edit.surgery import structural_copy
+from engine.copying import structural_copy
 from engine.examples import Split, count, take
 from engine.metrics.accuracy import evaluate
 from engine.metrics.begun import Begun

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.copying import structural_copy
 from engine.edit.attention import keep_open, open_attention, slowly
 from engine.edit.coupling import Coupling, find_coupling
 from engine.edit.groups import cut
 from engine.edit.probing import Probe
 from engine.edit.reading import maps
-from engine.edit.surgery import structural_copy
 from engine.edit.trying import tried_coupling
 from engine.examples import take
 from tests.methods.nets import random_inputs

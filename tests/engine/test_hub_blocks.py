@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from engine.copying import structural_copy
 from engine.edit.blocks import find_blocks, take_out
 from engine.edit.runs import chains
-from engine.edit.surgery import structural_copy
 from engine.examples import Inputs, main_tensor, run
 from tests.engine.hub_models import SMALL, no_network, threads_end
 

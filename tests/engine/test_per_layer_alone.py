@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import Cancelled, CannotApply, Measurer, Recipe, Workload, view_layers
-from engine.edit.surgery import structural_copy
+from engine.copying import structural_copy
 from engine.metrics.layers import layer_costs
 from tests.engine.quick import CountingStore, quick
 from tests.methods.nets import Listening

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import BrokenVariant, CannotApply, Context, Effect, Form, Method, Recipe, UnknownName
-from engine.edit.surgery import replace_parameters, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import replace_parameters
 from tests.methods.nets import edited, explored, random_inputs
 from tests.states import contents
 from tests.tiny import tiny

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.edit.surgery import own_bytes, structural_copy
+from engine.copying import structural_copy
+from engine.edit.surgery import own_bytes
 from engine.memo import Memo
 from engine.metrics.compute import count_once, count_work
 from engine.metrics.structure import structure_of

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.copying import structural_copy
 from engine.edit.blocks import Block, around, find_blocks, take_out
-from engine.edit.surgery import structural_copy
 from tests.methods.nets import random_inputs
 
 X = random_inputs(6, 5, 4)

@@ -12,7 +12,8 @@ from torch import nn
 import engine.edit.smallest as smallest
 import engine.edit.surgery as surgery
 from engine import Form, Method, Recipe, Workload
-from engine.edit.surgery import by_blocks, structural_copy, weights
+from engine.copying import structural_copy
+from engine.edit.surgery import by_blocks, weights
 from engine.method import Context
 from engine.metrics.memory import _Holding
 from tests.contract.cases import FORMS

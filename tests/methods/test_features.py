@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine import CannotApply, Recipe
+from engine.copying import structural_copy
 from engine.edit.hints import captured, feature_distance, find_hints, projections
-from engine.edit.surgery import structural_copy
 from tests.methods.nets import Listening, context_of, explored, linear, random_inputs
 from tests.states import Held
 from tests.tiny import TRAIN, tiny

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import CannotApply, Recipe
+from engine.copying import structural_copy
 from engine.edit.fresh import draw_anew
-from engine.edit.surgery import structural_copy
 from tests.methods.nets import Listening, context_of, explored, random_inputs
 from tests.states import Held, contents, global_state
 from tests.tiny import MAKERS, tiny

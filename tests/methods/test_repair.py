@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from engine import CannotApply, Context, Recipe, Workload
+from engine.copying import structural_copy
 from engine.edit.repairing import Repair
-from engine.edit.surgery import skip_module, structural_copy
+from engine.edit.surgery import skip_module
 from engine.examples import batches_of, run
 from sample_models import load
 from tests.methods.nets import edited, explored, random_inputs

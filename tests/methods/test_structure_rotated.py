@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from engine import Context, Recipe
+from engine.copying import structural_copy
 from engine.edit.absorbing import absorb, direct_pairs
 from engine.edit.calibration import what_is_given
-from engine.edit.surgery import structural_copy
 from tests.methods.nets import context_of, edited, explored, random_inputs
 from tests.states import contents
 from tests.tiny import tiny

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import Context, Recipe
-from engine.edit.surgery import structural_copy
+from engine.copying import structural_copy
 from engine.edit.training import JUDGED, LOOKS, Schedule, adamw, task_loss, train
 from tests.methods.nets import Listening, context_of, explored, linear, random_inputs
 from tests.states import contents
