@@ -15,7 +15,8 @@ test: .venv/installed-test
 check: .venv/installed-test
 	$(BIN)/pre-commit run --all-files
 
-bench: .venv/installed-test
+bench: .venv/installed-bench
+	$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m benchmarks
 
 .venv/bin/python:
@@ -24,6 +25,10 @@ bench: .venv/installed-test
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	$(INSTALL) .
 	touch $@
+
+.venv/installed-bench: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) '.[bench]'
+	touch $@ .venv/installed-test .venv/installed
 
 .venv/installed-test: .venv/bin/python pyproject.toml constraints.txt
 	$(INSTALL) '.[test]'

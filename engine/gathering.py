@@ -211,7 +211,7 @@ class Gathering:
 
     def _score(self, build: Build, how: Protocol, line: Channel, before: Payload | None) -> Payload:
         model = self.cast(build())
-        if before is not None and self._begun is None:
+        if self._begun is None:
             self._begun = Begun(self.cast(self._original()), self.workload.test, self.context.device)
         return score_record(model, self.workload, how, line, before, self._begun)
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 
+import torch
+
 from engine.errors import Cancelled, InvalidInput, SecateurError, first_line
 from engine.lines import write_line
 from engine.measured import Variant
@@ -132,6 +134,8 @@ def do_job(job: Job, channel: Channel, store_url: str | None) -> str:
         answer |= {"error": str(error), "refused_by": getattr(error, "step", None)}
     except RuntimeError as error:  # out of memory, or a model's own fault: this point fails, the queue goes on
         answer["error"] = f"the model must run, got: {first_line(error)}"
+    if torch.cuda.is_initialized():  # what this job took and gave back stays with torch's allocator else
+        torch.cuda.empty_cache()
     answer["records"] = list(written)
     written.clear()
     return json.dumps(answer)

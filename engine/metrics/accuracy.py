@@ -71,6 +71,8 @@ def evaluate(
     made = so_far or SoFar(task)
     order = drawn_order(count(split[1]), made.seed)
     found = _Terms(task)
+    if isinstance(where, Begun):
+        split = where.split
     device = where.device if isinstance(where, Begun) else where
     with in_eval_mode(model), torch.inference_mode():
         batches = _drawn(split, order, _batch(model, split, device))

@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from engine.examples import Inputs, Split, count, placed, run, take, tensors_of
+from engine.examples import Inputs, Split, count, named, placed, run, take, tensors_of
 from engine.metrics.visits import Passed, Station, Visit, begin_at, pass_by, station_at, visits_of
 
 Ask: TypeAlias = Callable[[nn.Module, Inputs, int], Any]  # a model, a batch and its number -> the model's answer
 
 MOST_BYTES = 2**29  # of answers that are kept
+MOST_RESIDENT = 2**30  # bytes of inputs
 MOST_TRIES = 8  # of modules that are tried as a station
 MOST_STATIONS = 16
 FEW = 2  # examples with which it is tried whether a model may begin at a station
@@ -25,7 +26,7 @@ def ask_whole(model: nn.Module, inputs: Inputs, _: int) -> Any:
 
 
 class Begun:
-    """Activations of one model on one split, for models that begin as it does.
+    """One split on its device, and one model's activations on it, for models that begin as it does.
 
     reference     the model
     split         what is evaluated, in one and the same order and batches each time
@@ -41,7 +42,8 @@ class Begun:
     ) -> None:
         self.device = device
         self._reference, self._everywhere, self._most = reference, everywhere, most
-        self._split, self._n = split, count(split[1])
+        self.split = _resident(split, device)
+        self._n = count(split[1])
         self._visits: list[Visit] | None = None
         self._kept: dict[tuple[str, int], Passed] = {}
         self._trusted: set[str] = set()
@@ -107,7 +109,7 @@ class Begun:
         return found
 
     def _few(self, which: int) -> Inputs:
-        return placed(take(self._split[0], slice(which * FEW, (which + 1) * FEW)), self.device)
+        return placed(take(self.split[0], slice(which * FEW, (which + 1) * FEW)), self.device)
 
     def _has(self, station: Station) -> bool:
         return (station.path, 0) in self._kept
@@ -135,6 +137,13 @@ class Begun:
             self._trusted.add(station.path)
         self.answered += 1
         return answer
+
+
+def _resident(split: Split, device: torch.device) -> Split:
+    """The split with its inputs on the device, once for all models, where they leave room for these."""
+    inputs, targets = split
+    size = sum(tensor.nbytes for tensor in named(inputs).values())
+    return (placed(inputs, device), targets) if size <= MOST_RESIDENT else split
 
 
 class _Noting:

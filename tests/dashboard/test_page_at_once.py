@@ -82,3 +82,26 @@ def test_thirty_quick_moves_end_with_the_last_one_alone(open_page: OpenPage, mon
     assert len(found["amount"]["x"]) == 11
     assert page.address["recipe"][0][1]["amount"] == 0.69
     assert len(page.cards) == 6
+
+
+def test_a_sliders_move_draws_the_results_alone(open_page: OpenPage) -> None:
+    page = open_page()
+    page.wait()
+    amount = next(w for w in page.at.slider if w.key == AMOUNT)
+    amount.set_value(0.6)
+    page.run()
+    assert len(page.cards) == 6
+    assert AMOUNT not in page.keys("slider")  # the sidebar was not drawn again
+    assert page.address["recipe"][0][1]["amount"] == 0.6
+    page.run()
+    assert AMOUNT in page.keys("slider")
+
+
+def test_a_move_that_the_sidebar_hangs_on_draws_all(open_page: OpenPage) -> None:
+    page = open_page([["node_pruning", {"amount": 0.3}], PRUNE])
+    page.wait()
+    key = next(w.key for w in page.at.slider if w.key.startswith("step0") and w.key.endswith("amount"))
+    next(w for w in page.at.slider if w.key == key).set_value(next(w for w in page.at.slider if w.key == key).value + 1)
+    page.run()
+    assert key in page.keys("slider")
+    assert len(page.cards) == 6

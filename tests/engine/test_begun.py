@@ -211,3 +211,13 @@ def test_the_first_batch_is_answered_both_ways_before_any_other() -> None:
         begun._kept[path, batch] = type(passed)(passed.value + 1, passed.kinds)
     assert torch.equal(answers(variant, task, split, begun), wanted)
     assert not begun.answered
+
+
+def test_inputs_lie_on_the_device_once_and_for_all_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, split = made(workload_of("chain", Chain, (6,), "classification"))
+    inputs, targets = Begun(model, split, torch.device("meta")).split
+    assert isinstance(inputs, Tensor)
+    assert inputs.is_meta
+    assert targets is split[1]
+    monkeypatch.setattr("engine.metrics.begun.MOST_RESIDENT", 1)
+    assert Begun(model, split, torch.device("meta")).split is split

@@ -94,6 +94,10 @@ def test_a_second_runner_answers_from_the_store_at_once(
     second = Runner(reopened, Absent)
     getattr(second, look)(*who, [job("point", PRUNED)])
     outcome = second.outcome(job("point", PRUNED))
+    assert second.look_up([job("point", PRUNED)]) == 0  # nothing new
+    third = Runner(reopened, Absent)
+    assert third.look_up([job("point", PRUNED), job("point", LONG)]) == 1
+    third.close()
     second.close()
     reopened.close()
     assert outcome == replace(first, seconds=0.0)
@@ -193,7 +197,7 @@ def test_a_training_that_was_ended_is_measured_but_nobody_finds_it_under_its_rec
     assert found["recipe"] == Recipe.of(LONG).to_list()
     assert found["variant"]["accuracy"]["value"] > 0
     other = Runner(store, lambda: worker)
-    other.look_up([one])
+    assert other.look_up([one]) == 0
     assert other.outcome(one).status == "waiting"
     other.close()
     runner.forget([one])
