@@ -39,6 +39,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     _add_map(commands.add_parser("map", help="what each method can do to each layer, and if not, why"))
     _add_kit(commands.add_parser("bench-kit", help="time original and variant on another machine, with torch alone"))
     _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
+    compare = "points beside each other: what differs, and which are worth having"
+    _add_compare(commands.add_parser("compare", help=compare))
+    _add_report(
+        commands.add_parser("report", help="points beside each other, as one HTML page that holds all it needs")
+    )
     return made
 
 
@@ -117,6 +122,21 @@ def _add_sweep(one: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
     one.set_defaults(batch=None, threads=None, dtype="")
+
+
+def _add_compare(one: argparse.ArgumentParser) -> None:
+    one.add_argument("files", metavar="FILE", nargs="+", help="what `measure --json` or `sweep --json` printed")
+    one.add_argument("--x", metavar="FIGURE", default="parameters", help="what is to be small beside a high score")
+    bound = "that points must keep: latency<=3, accuracy>=92%%, size<=1.5MB; again for more"
+    one.add_argument("--within", metavar="BOUND", action="append", default=[], help=bound)
+    one.add_argument("--json", action="store_true")
+
+
+def _add_report(one: argparse.ArgumentParser) -> None:
+    _add_compare(one)
+    one.add_argument("--to", metavar="FILE", required=True, help="where the page is written")
+    one.add_argument("--csv", metavar="FILE", help="write all points as a table, too")
+    one.add_argument("--parquet", metavar="FILE", help="write all points as Parquet, too")
 
 
 def _add_measuring(parser: argparse.ArgumentParser, optional: bool = False) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from dashboard import models
 from dashboard.arguments import BAD_INPUT, parser, recipe_text, vary
 from dashboard.bounds import BROKEN_BOUND, Bounds, checked
+from dashboard.comparing import compare, report
 from dashboard.interrupts import Interrupts
 from dashboard.printing import layers_table, line, map_table, rows, table, there
 from engine import (
@@ -232,5 +233,5 @@ def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
 
 COMMANDS = {
     "run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "layers": _layers,
-    "map": _map, "bench-kit": _bench_kit, "sweep": _sweep,
+    "map": _map, "bench-kit": _bench_kit, "sweep": _sweep, "compare": compare, "report": report,
 }  # fmt: skip

@@ -4,6 +4,16 @@ import os
 
 from engine.catalogue import available_methods, describe_method
 from engine.coefficient import Coefficient
+from engine.comparing.basis import comparable, differing
+from engine.comparing.beside import Beside, beside
+from engine.comparing.bounds import Bound
+from engine.comparing.files import read_points
+from engine.comparing.frontier import Tradeoff, tradeoff
+from engine.comparing.orders import measured_orders, orders, ranked
+from engine.comparing.points import Point
+from engine.comparing.table import rows, write_csv, write_parquet
+from engine.comparing.whole import Comparison, compared, tradeoffs
+from engine.comparing.words import recipe_in_words
 from engine.errors import (
     BrokenVariant,
     Cancelled,
@@ -42,11 +52,14 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __all__ = [
     "BASELINES",
+    "Beside",
+    "Bound",
     "BrokenVariant",
     "Cancelled",
     "CannotApply",
     "Channel",
     "Coefficient",
+    "Comparison",
     "Context",
     "Effect",
     "Estimate",
@@ -62,6 +75,7 @@ __all__ = [
     "Message",
     "Method",
     "Outcome",
+    "Point",
     "Protocol",
     "Recipe",
     "Runner",
@@ -71,27 +85,42 @@ __all__ = [
     "StoreUnavailable",
     "Sweep",
     "Task",
+    "Tradeoff",
     "Treatability",
     "UnknownName",
     "WeightView",
     "Workload",
     "agreement",
     "available_methods",
+    "beside",
+    "comparable",
+    "compared",
     "count_things",
     "describe_method",
+    "differing",
     "language_modelling",
     "layer_names",
     "measure",
+    "measured_orders",
     "open_store",
+    "orders",
     "own_reference",
+    "ranked",
+    "read_points",
     "read_result",
     "read_variant",
+    "recipe_in_words",
     "reference_to",
+    "rows",
     "run_sweep",
     "shared_workload",
     "sweep",
+    "tradeoff",
+    "tradeoffs",
     "treatability_map",
     "unknown",
     "view_layers",
+    "write_csv",
     "write_kit",
+    "write_parquet",
 ]

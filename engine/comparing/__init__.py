@@ -1,0 +1,1 @@
+"""Measured points beside each other: what differs, which are worth having, and how they are written down."""
