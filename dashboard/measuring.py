@@ -10,6 +10,7 @@ from typing import cast
 
 from dashboard import cache, forms, state
 from dashboard.curve import Curve, at_random, curve_of, curve_seconds, without_repair
+from dashboard.overview import Along, overview_of, wanted
 from dashboard.view import View
 from engine import BASELINES, Job, Protocol, Recipe, Workload
 
@@ -28,6 +29,8 @@ class Wishes:
     baselines    the original in other numbers
     bare      the curve without its repair, where it has one
     stops     every place of the slider with the point that is measured there; what of them is stored is shown at once
+    pins      what is kept to compare, each on its own model
+    overview  all methods' points, of a model to which nothing is done
     histograms    the weights of the layer under the microscope along the curve; none where the curve trains
     """
 
@@ -44,6 +47,8 @@ class Wishes:
     bare: tuple[Job, ...] = ()
     histograms: tuple[Job, ...] = ()
     stops: tuple[tuple[float, Job], ...] = ()
+    pins: tuple[Job, ...] = ()
+    overview: tuple[Along, ...] = ()
 
 
 def protocol_of(view: View) -> Protocol:
@@ -86,6 +91,8 @@ def _wishes(view: View, _: str) -> Wishes:
         if layer and curve and not curve.trainings
         else (),
         stops=_stops(_any_value(view, curve), workload.fingerprint) if curve and not curve.trainings else (),
+        pins=tuple(Job.of("point", cache.workload(pin.model), pin.recipe, protocol) for pin in view.pins),
+        overview=overview_of(replace(view, pins=(), beside=""), protocol, workload.fingerprint),
         baselines=tuple(job("baseline", Recipe(), n) for n in BASELINES if protocol.dtype in ("", workload.dtype)),
     )
 
@@ -138,7 +145,9 @@ class Plan:
 def plan(view: View, wishes: Wishes) -> Plan:
     """What to measure at once, and what to ask first because it takes more than a few seconds."""
     queue = cache.runner()
-    queue.look_up([wishes.here, *wishes.points])  # what is stored is shown, whatever must be asked
+    queue.look_up(
+        [wishes.here, *wishes.points, *wishes.pins, *(job for one in wishes.overview for job in one.jobs)]
+    )  # what is stored is shown, whatever must be asked
     jobs, seconds = [wishes.original], 0.0
     if wishes.price is not None:
         jobs.append(wishes.price)
@@ -157,6 +166,9 @@ def plan(view: View, wishes: Wishes) -> Plan:
     if wishes.line is not None and wishes.price is None:  # written in a fraction of the time that any figure takes
         jobs.remove(wishes.line)
         jobs.insert(0, wishes.line)
+    # a training is nothing that a link may start
+    jobs += [job for pin, job in zip(view.pins, wishes.pins, strict=True) if not pin.recipe.trains]
+    jobs += wanted(view, wishes.overview)
     curve = _agreed(view, wishes, seconds)
     if curve and wishes.histograms:  # each right after its point, while the worker still has the model
         curve = [job for pair in zip(curve, wishes.histograms, strict=True) for job in pair]

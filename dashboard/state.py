@@ -32,7 +32,7 @@ def begin() -> View:
         session.complaint, session.address, session.stopped, session.paid = "", None, frozenset(), frozenset()
         session.moved, session.written, session.replaced, session.frames = False, {}, {}, {}
         session.models, session.uploads = (), 0
-        session.sidebar, session.results, session.alone = "", False, False
+        session.sidebar, session.results, session.alone = None, False, False
     if text is not None and text != session.address and not _stale(text):
         try:
             session.view, session.complaint = View.from_text(text), ""
@@ -123,17 +123,17 @@ def complaint() -> str:
     return str(st.session_state.complaint)
 
 
-def sidebar() -> str:
-    """The recipe that the sidebar shows."""
-    return str(st.session_state.sidebar)
+def in_sidebar(view: View) -> bool:
+    """Whether the sidebar shows this view's model and recipe."""
+    return bool(st.session_state.sidebar == (view.model, str(view.recipe)))
 
 
-def note_sidebar(recipe: Recipe, alone: bool = False) -> None:
-    """Note that the sidebar shows this recipe.
+def note_sidebar(view: View, alone: bool = False) -> None:
+    """Note that the sidebar shows this view's model and recipe.
 
     alone    whether it was not drawn anew for it: the results are drawn alone
     """
-    st.session_state.sidebar, st.session_state.alone = str(recipe), alone
+    st.session_state.sidebar, st.session_state.alone = (view.model, str(view.recipe)), alone
 
 
 def alone() -> bool:

@@ -10,6 +10,7 @@ from typing import cast
 from dashboard import models
 from dashboard.gallery import FIRST_MODEL, RECIPES
 from dashboard.how import How
+from dashboard.pin import Pin, pins_of
 from engine import InvalidInput, Recipe
 
 VERSION = 1
@@ -30,6 +31,8 @@ class View:
     closer  what is looked at more closely: one of CLOSER, or nothing
     full    whether the curve's points are evaluated on every example
     how     how it is measured, where not as this server does by habit
+    pins    what is kept to compare
+    beside  the letter of the pin that it is held against; "" for none
     """
 
     model: str
@@ -42,11 +45,18 @@ class View:
     closer: str = ""
     full: bool = False
     how: How = field(default_factory=How)
+    pins: tuple[Pin, ...] = ()
+    beside: str = ""
 
     @property
     def active(self) -> Recipe:
         """The recipe without the steps that are switched off."""
         return Recipe(tuple(step for i, step in enumerate(self.recipe) if i not in self.off))
+
+    @property
+    def pin(self) -> Pin:
+        """What is on the screen, as it is kept to compare."""
+        return Pin(self.model, self.active)
 
     @property
     def active_vary(self) -> tuple[int, str] | None:
@@ -70,6 +80,8 @@ class View:
             **({"closer": self.closer} if self.closer else {}),
             **({"full": True} if self.full else {}),
             **({"how": self.how.to_dict()} if self.how != How() else {}),
+            **({"pins": [pin.to_list() for pin in self.pins]} if self.pins else {}),
+            **({"beside": self.beside} if self.beside else {}),
         }
         return json.dumps(plain, separators=(",", ":"))
 
@@ -117,7 +129,9 @@ def _checked(plain: Mapping[str, object]) -> View:
     if not isinstance(full, bool):
         raise InvalidInput("full must be true or false, got {got}", got=str(full)[:40])
     vary = _vary(plain.get("vary"), recipe)
-    return View(model, recipe, frozenset(off), vary, str(x), layer, line, str(closer), full, how)
+    return View(
+        model, recipe, frozenset(off), vary, str(x), layer, line, str(closer), full, how, pins_of(plain.get("pins", []))
+    )
 
 
 def _vary(given: object, recipe: Recipe) -> tuple[int, str] | None:

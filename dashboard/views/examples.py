@@ -82,13 +82,13 @@ def _turned(view: View, paired: dict[str, Any], kind: str, title: str) -> None:
     st.markdown(t("**{title}**, {shown} of {n}", title=title, shown=min(SHOWN, len(places)), n=f"{len(places):,}"))
     for column, place, (before, after) in zip(st.columns(SHOWN), places, pairs, strict=False):
         with column:
-            if (picture := _picture(workload.test[0], place)) is not None:
-                st.image(picture, width=72)
+            if (seen := picture(workload.test[0], place)) is not None:
+                st.image(seen, width=72)
             said = [names[n] if 0 <= n < len(names) else str(n) for n in (before, after)]
             st.caption(plain(t("no. {place}: {before} → {after}", place=place, before=said[0], after=said[1])))
 
 
-def _picture(inputs: object, place: int) -> Any:
+def picture(inputs: object, place: int) -> Any:
     """An example of one or three channels as a picture, None where it is none: (height, width) or (..., 3), bytes."""
     if not isinstance(inputs, torch.Tensor) or inputs.dim() != 4 or inputs.shape[1] not in (1, 3):
         return None

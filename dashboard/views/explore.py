@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import cache, measuring, state
 from dashboard.measuring import Plan, Wishes
 from dashboard.view import View
-from dashboard.views import closer, figures, lines, recipe, speed, tradeoff, training, weights
+from dashboard.views import beside, closer, figures, lines, recipe, speed, tradeoff, training, weights
 from dashboard.words import duration, plain, sentence, t, title
 from engine import Job, Outcome
 
@@ -28,7 +28,7 @@ SLOWLY_S = 2.0  # while only what stands beside the curve is
 def show() -> None:
     """Draw the page."""
     view = state.begin()
-    state.note_sidebar(view.recipe)
+    state.note_sidebar(view)
     with st.sidebar:
         recipe.show(view)
     _model(view)
@@ -109,7 +109,7 @@ def _results(was_busy: float, looks: Iterator[int]) -> None:
     state.settle()  # a widget in here reruns this part alone
     state.note_results()
     view = state.view()
-    if str(view.recipe) != state.sidebar():  # a point was clicked: the sliders stand outside
+    if not state.in_sidebar(view):  # a point was clicked: the sliders stand outside
         st.rerun()
     wishes = measuring.wishes_of(view)
     plan = measuring.plan(view, wishes)
@@ -130,6 +130,7 @@ def _results(was_busy: float, looks: Iterator[int]) -> None:
         st.button(t("Try again"), key="try-again", on_click=lambda: queue.forget(failed))
     with st.container(border=True, key="tradeoff"):
         tradeoff.show(view, wishes, outcomes)
+    beside.show(view, wishes)
     if not training.ended(here):
         _progress(wishes, plan, outcomes)
     speed.show(here)

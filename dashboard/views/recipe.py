@@ -159,7 +159,7 @@ def _move(index: int, name: str, value: object) -> None:
     change_coefficient(index, name, value)
     after = state.view()
     if state.drawn() and not (complained or state.complaint()) and _stays(before, after, index, name):
-        state.note_sidebar(after.recipe, alone=True)
+        state.note_sidebar(after, alone=True)
         st.rerun(RESULTS)
 
 

@@ -14,8 +14,10 @@ from dashboard.charts import CurveData, CurvePoint, curve_chart, curve_point, me
 from dashboard.following import follow_of
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
+from dashboard.pin_chart import add_pins
+from dashboard.pinning import open_pin
 from dashboard.view import AXES, View
-from dashboard.views import recipe
+from dashboard.views import all_methods, pins, recipe
 from dashboard.words import plain, t, title
 from engine import Outcome
 
@@ -42,10 +44,17 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
             format_func=lambda a: t(labels[a]), label_visibility="collapsed",
         )  # fmt: skip
         _all_examples(view)
+    if wishes.overview:
+        all_methods.show(view, wishes)
+        pins.show(view, wishes)
+        return
     data = curve_data(view, wishes, outcomes)
     along = follow_of(view, wishes)
+    chart = curve_chart(data)
+    if view.x != "coefficient":
+        add_pins(chart, pins.pinned(view, wishes))
     live_chart(
-        curve_chart(data), key="curve", height=400, alt=_in_words(data), on_pick=_pick,
+        chart, key="curve", height=400, alt=_in_words(data), on_pick=_pick,
         follow=along.to_dict() if along else None,
     )  # fmt: skip
     if few := rests_on([o.result for job in wishes.points if (o := outcomes[job.key]).status == "done"]):
@@ -53,6 +62,7 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
     missing = [cache.runner().outcome(job) for job in wishes.baselines]
     if reasons := [plain(outcome.error) for outcome in missing if outcome.status == "failed"]:
         st.caption(t("Not drawn: {why}.", why="; ".join(reasons)))
+    pins.show(view, wishes)
 
 
 def _all_examples(view: View) -> None:
@@ -85,6 +95,8 @@ def _pick() -> None:
     picked = st.session_state["curve"].get("picked")
     view = state.view()
     value = picked.get("customdata") if isinstance(picked, dict) else None
+    if isinstance(value, str):
+        open_pin(value)
     if view.vary is not None and isinstance(value, int | float):
         index, name = view.vary
         recipe.change_coefficient(index, name, value)

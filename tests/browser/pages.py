@@ -75,6 +75,7 @@ def measured(page: Page, amount: float | None = None) -> None:
 def press(page: Page, key: str, times: int = 1) -> float:
     """Move the slider by keyboard, without waiting in between; the amount that the address then has."""
     slider = page.locator(SLIDER)
+    expect(slider).not_to_have_value("0")  # where it stands for a moment, before its value comes
     before = slider.input_value()
     for _ in range(times):
         slider.press(key)
