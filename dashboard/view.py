@@ -10,7 +10,7 @@ from typing import cast
 from dashboard import models
 from dashboard.gallery import FIRST_MODEL, RECIPES
 from dashboard.how import How
-from dashboard.pin import Pin, pins_of
+from dashboard.pin import LETTERS, Pin, pins_of
 from engine import InvalidInput, Recipe
 
 VERSION = 1
@@ -129,8 +129,11 @@ def _checked(plain: Mapping[str, object]) -> View:
     if not isinstance(full, bool):
         raise InvalidInput("full must be true or false, got {got}", got=str(full)[:40])
     vary = _vary(plain.get("vary"), recipe)
+    pins, beside = pins_of(plain.get("pins", [])), plain.get("beside", "")
+    if beside and beside not in tuple(LETTERS[: len(pins)]):
+        raise InvalidInput("beside must be the letter of a pin, got {got}", got=str(beside)[:40])
     return View(
-        model, recipe, frozenset(off), vary, str(x), layer, line, str(closer), full, how, pins_of(plain.get("pins", []))
+        model, recipe, frozenset(off), vary, str(x), layer, line, str(closer), full, how, pins, str(beside or "")
     )
 
 

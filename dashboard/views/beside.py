@@ -68,6 +68,8 @@ def _change(change: Estimate, first: Estimate) -> str:
     """A difference in the figure's unit, or how many times as long."""
     if change.value is None or change.low is None or change.high is None:
         return ""
+    if change.low == change.high == 0 and first.unit != "ms":
+        return t("unchanged")
     if first.unit == "ms":
         return f"× {change.value:.3g} ({change.low:.3g} to {change.high:.3g})"
     k = 100 if change.unit == "fraction" else 1
@@ -78,12 +80,14 @@ def _change(change: Estimate, first: Estimate) -> str:
 def _answers(view: View, answers: Any) -> None:
     key = "Of {n} examples {one} are right by {letter} alone, {two} by this recipe alone: p {p} (McNemar's exact test)."
     p = f"= {answers.p:.2g}" if answers.p >= 0.001 else "< 0.001"
-    one, two = len(answers.only_first), len(answers.only_second)
+    one, two = (f"{len(places):,}" for places in (answers.only_first, answers.only_second))
     st.markdown(t(key, n=f"{answers.n:,}", one=one, two=two, letter=view.beside, p=p))
     _examples(view, answers.only_first, t("Right by {letter} alone", letter=view.beside))
     _examples(view, answers.only_second, t("Right by this recipe alone"))
     if answers.classes:
-        st.dataframe(pd.DataFrame([_class(one) for one in answers.classes]), hide_index=True, key="beside-classes")
+        st.dataframe(
+            pd.DataFrame([_class(one, view.beside) for one in answers.classes]), hide_index=True, key="beside-classes"
+        )
 
 
 def _examples(view: View, places: Sequence[int], label: str) -> None:
@@ -99,9 +103,13 @@ def _examples(view: View, places: Sequence[int], label: str) -> None:
             st.caption(t("no. {place}", place=place))
 
 
-def _class(one: Any) -> dict[str, object]:
+def _class(one: Any, letter: str) -> dict[str, object]:
     """One class as a row."""
-    plain_row = one.to_dict()
     return {
-        title(name): _told(Estimate(**value)) if isinstance(value, dict) else value for name, value in plain_row.items()
+        t("class"): one.name,
+        letter: _told(one.first),
+        t("this recipe"): _told(one.second),
+        t("right by {letter} alone", letter=letter): one.only_first,
+        t("right by this recipe alone"): one.only_second,
+        t("change"): _change(one.difference, one.first),
     }

@@ -53,7 +53,7 @@ def show(view: View, wishes: Wishes) -> None:
         st.button(
             t("Pin this recipe"), key="pin", icon=":material/keep:", on_click=pin, disabled=full or there, help=t(note)
         )
-        if view.pins and view.x == "coefficient":
+        if view.pins and view.x == "coefficient" and not wishes.overview:
             st.caption(t("Pins are drawn where the horizontal axis is parameters, size or latency."))
     for index, (one, job) in enumerate(zip(view.pins, wishes.pins, strict=True)):
         with st.container(horizontal=True, vertical_alignment="center", key=f"pin{index}"):

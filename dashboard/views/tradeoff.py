@@ -14,6 +14,7 @@ from dashboard.charts import CurveData, CurvePoint, curve_chart, curve_point, me
 from dashboard.following import follow_of
 from dashboard.live_chart import live_chart
 from dashboard.measuring import Wishes
+from dashboard.overview import axis_of
 from dashboard.pin_chart import add_pins
 from dashboard.pinning import open_pin
 from dashboard.view import AXES, View
@@ -37,10 +38,11 @@ def show(view: View, wishes: Wishes, outcomes: dict[str, Outcome]) -> None:
     def changed(axis: str) -> None:
         state.show(replace(state.view(), x=axis))
 
-    state.put("axis", view.x)
+    shared = bool(wishes.overview)  # the methods have no coefficient in common
+    state.put("axis", axis_of(view) if shared else view.x)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control(
-            t("Horizontal axis"), AXES, key="axis", on_change=state.on_move("axis", changed), required=True,
+            t("Horizontal axis"), AXES[shared:], key="axis", on_change=state.on_move("axis", changed), required=True,
             format_func=lambda a: t(labels[a]), label_visibility="collapsed",
         )  # fmt: skip
         _all_examples(view)

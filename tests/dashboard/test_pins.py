@@ -51,8 +51,11 @@ def test_the_frontier_rises_with_what_it_costs(found: list[tuple[int, int]]) -> 
 
 def test_pins_come_back_from_a_link() -> None:
     pins = (Pin("digits_mlp", Recipe.of([PRUNE])), Pin("fashion_resnet", Recipe()))
-    view = replace(first_view(), pins=pins)
-    assert View.from_text(view.to_text()) == view
+    for beside in ("", "A", "B"):
+        view = replace(first_view(), pins=pins, beside=beside)
+        assert View.from_text(view.to_text()) == view
+    with pytest.raises(SecateurError, match="letter of a pin"):
+        View.from_text(replace(first_view(), pins=pins, beside="C").to_text())
     assert "pins" not in json.loads(first_view().to_text())  # links from before stay what they were
 
 
@@ -105,3 +108,24 @@ def test_a_pin_of_another_model_stands_beside(open_page: OpenPage) -> None:
     page.wait()
     assert page.address["model"] == "cancer_mlp"
     assert page.address["recipe"] == []
+
+
+def test_this_recipe_beside_a_pin_in_words_and_figures(open_page: OpenPage) -> None:
+    page = open_page(x="parameters", pins=[["digits_mlp", []], ["document_mlp", []]])
+    page.wait()
+    page.move("button", "beside0")
+    page.wait()
+    assert page.address["beside"] == "A"
+    said = page.texts("markdown")
+    assert "This recipe beside A" in said
+    assert "the same accuracy" in said.lower() or "accuracy" in said
+    assert "weight_pruning" in said
+    table = next(frame.value for frame in page.at.dataframe if "this recipe" in frame.value.columns)
+    rows = table.set_index("figure")
+    assert rows.loc["parameters", "A"] == rows.loc["parameters", "this recipe"]
+    assert rows.loc["nonzero", "verdict"] == "lower"
+    page.move("button", "unpin1")
+    assert page.address["beside"] == "A"
+    page.move("button", "beside0")
+    assert "beside" not in page.address
+    assert "This recipe beside" not in page.texts("markdown")
