@@ -32,8 +32,8 @@ def read_points(paths: Sequence[Path]) -> list[Point | Failed]:
             try:
                 found.append(point_or_failed(one, path.name))
             except SecateurError as error:
-                why = f"in point {number}: {first_line(error)}"
-                raise InvalidInput(HOLDS, file=shown_text(str(path)), why=why) from error
+                key = "{file}, point {number}: {why}"
+                raise InvalidInput(key, file=shown_text(str(path)), number=number, why=first_line(error)) from error
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from engine.errors import InvalidInput, Message, SecateurError, first_line
 from engine.measured import Measured
+from engine.metrics.precision import BASELINES
 from engine.metrics.record import Estimate
 from engine.recipe import Recipe
 from engine.sweeps import Failed
@@ -81,6 +82,8 @@ class Point:
     @property
     def label(self) -> str:
         """What made it, as text."""
+        if self.content in BASELINES:
+            return f"the original in {self.content}"
         if self.made_elsewhere:
             return f"a variant made elsewhere ({self.content[:12]})"
         return str(self.recipe)
