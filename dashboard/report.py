@@ -13,6 +13,7 @@ from dashboard.report_page import framed, place
 from dashboard.report_pairs import pairs
 from dashboard.words import t, title
 from engine import Comparison, Failed, InvalidInput, Point, Tradeoff, recipe_in_words, tradeoffs
+from engine.comparing.table import named
 
 AXES = ("parameters", "nonzero", "latency_ms", "size_bytes")
 
@@ -24,7 +25,7 @@ def write_report(path: Path, comparison: Comparison, failed: Sequence[Failed] = 
         path.write_text(text, "utf-8")
     except OSError as error:
         key = "{file} must be a file that can be written: {why}"
-        raise InvalidInput(key, file=str(path)[:60], why=error.strerror or error) from error
+        raise InvalidInput(key, file=named(path), why=error.strerror or error) from error
 
 
 def page(comparison: Comparison, failed: Sequence[Failed] = ()) -> str:

@@ -58,7 +58,8 @@ def point(name: str) -> Point:
 def early(name: str) -> Point:
     """The point of that name as one of a curve."""
     measurer = Measurer(taught(), protocol=quick())
-    return Point.of_measured(measurer.measure(RECIPES[name], measurer.protocol.along_curve()))
+    along = replace(measurer.protocol.along_curve(), precision=0.03)
+    return Point.of_measured(measurer.measure(RECIPES[name], along))
 
 
 def otherwise(one: Point, variant: Mapping[str, Estimate] | None = None, **protocol: object) -> Point:
