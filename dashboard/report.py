@@ -113,8 +113,8 @@ def _figures(comparison: Comparison) -> Iterable[str]:
     yield "<tbody>"
     for i, point in enumerate(points):
         standing = next(one for one in comparison.tradeoffs if i in (*one.frontier, *one.dominated, *one.missing))
-        cells = [f"<th>{i + 1}</th>", f"<td>{escape(kind_of_recipe(point))}</td>"]
-        cells.append(f"<td>{escape(standing_in_words(standing, i))}</td>")
+        cells = [f"<th>{i + 1}</th>", f'<td class="words">{escape(kind_of_recipe(point))}</td>']
+        cells.append(f'<td class="words">{escape(standing_in_words(standing, i))}</td>')
         cells += [f"<td>{escape(t('holds') if kept.holds else t('fails'))}</td>" for kept in comparison.kept[i]]
         cells += [_cell(point, name) for name in names]
         faded = ' class="faded"' if i in standing.dominated else ""

@@ -16,6 +16,7 @@ CLASSES = ("oak", "ash", "elm")
 SIZES = {"train": 96, "validation": 48, "test": 600}
 RECIPES = {
     "original": [],
+    "slight": [["weight_pruning", {"amount": 0.15}]],
     "light": [["weight_pruning", {"amount": 0.3}]],
     "heavy": [["weight_pruning", {"amount": 0.8}]],
     "nodes": [["node_pruning", {"amount": 0.5}]],
