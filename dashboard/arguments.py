@@ -39,6 +39,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     _add_map(commands.add_parser("map", help="what each method can do to each layer, and if not, why"))
     _add_kit(commands.add_parser("bench-kit", help="time original and variant on another machine, with torch alone"))
     _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
+    _add_orders(commands.add_parser("orders", help="measure a recipe in every order of its steps, the best first"))
     compare = "points beside each other: what differs, and which are worth having"
     _add_compare(commands.add_parser("compare", help=compare))
     _add_report(
@@ -122,6 +123,12 @@ def _add_sweep(one: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument("--csv", metavar="FILE", help="write the points as a table, too")
     one.set_defaults(batch=None, threads=None, dtype="")
+
+
+def _add_orders(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
+    _add_protocol(one)
 
 
 def _add_compare(one: argparse.ArgumentParser) -> None:

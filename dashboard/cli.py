@@ -14,7 +14,7 @@ from pathlib import Path
 from dashboard import models
 from dashboard.arguments import BAD_INPUT, parser, recipe_text, vary
 from dashboard.bounds import BROKEN_BOUND, Bounds, checked
-from dashboard.comparing import compare, report
+from dashboard.comparing import compare, ranking, report
 from dashboard.interrupts import Interrupts
 from dashboard.printing import layers_table, line, map_table, rows, table, there
 from engine import (
@@ -28,6 +28,7 @@ from engine import (
     available_methods,
     describe_method,
     open_store,
+    orders,
     own_reference,
     read_result,
     read_variant,
@@ -208,6 +209,14 @@ def _sweep(options: argparse.Namespace) -> int:
     return 0
 
 
+def _orders(options: argparse.Namespace) -> int:
+    recipe = Recipe.parse(recipe_text(options.recipe))
+    orders(recipe)  # too many steps are refused before a model is loaded
+    with _measurer(options) as measurer:
+        print(ranking(measurer, recipe, options.json))
+    return 0
+
+
 def _map(options: argparse.Namespace) -> int:
     found = treatability_map(_workload(options), options.method).to_dict()
     print(json.dumps(found) if options.json else map_table(found))
@@ -234,4 +243,5 @@ def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
 COMMANDS = {
     "run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "layers": _layers,
     "map": _map, "bench-kit": _bench_kit, "sweep": _sweep, "compare": compare, "report": report,
+    "orders": _orders,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`secateur compare` and `secateur report`: points of files beside each other."""
+"""`secateur compare`, `report` and `orders`: measured points beside each other."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from engine import (
     Estimate,
     Failed,
     InvalidInput,
+    Measured,
+    Measurer,
     Point,
+    Recipe,
     Tradeoff,
+    beside,
     compared,
+    measured_orders,
+    ranked,
     read_points,
     recipe_in_words,
     rows,
@@ -58,6 +64,27 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
+def ranking(measurer: Measurer, recipe: Recipe, as_json: bool) -> str:
+    """Every order of a recipe's steps, measured, the best first: an object a line, or in words."""
+    found = ranked(list(measured_orders(measurer, recipe)))
+    if as_json:
+        return "\n".join(json.dumps(one.to_dict()) for one in found)
+    told = []
+    for number, one in enumerate(found, 1):
+        order = " → ".join(step.name for step in one.recipe) or "the original"
+        if isinstance(one, Failed):
+            told.append(f"{number:<3} {order}  failed: {one.error}")
+            continue
+        point, best = Point.of_measured(one), found[0]
+        score, parameters = point.variant[point.score], point.variant["parameters"].value
+        line = f"{number:<3} {order}  {point.score} {_interval(score)}  {parameters:,.0f} parameters"
+        if number > 1 and isinstance(best, Measured):
+            apart = beside(Point.of_measured(best), point)
+            line += f"  beside the first: {apart.summary[0]}" if apart.summary else ""
+        told.append(line)
+    return "\n".join(told)
+
+
 def _compared(options: argparse.Namespace) -> tuple[Comparison, list[Failed]]:
     bounds = [Bound.parse(text) for text in options.within]
     found = read_points([Path(name) for name in options.files])
@@ -70,7 +97,7 @@ def _compared(options: argparse.Namespace) -> tuple[Comparison, list[Failed]]:
 def lines(comparison: Comparison, failed: Sequence[Failed]) -> list[str]:
     """A comparison as text, points counted from 1."""
     told = _table(comparison)
-    told += [_standing(one, comparison.x) for one in comparison.tradeoffs if one.frontier]
+    told += [_standing(one, comparison) for one in comparison.tradeoffs if one.frontier]
     for number, one in enumerate(comparison.besides, 1):
         if one is not None:
             told += ["", f"{number} beside 1: " + ", ".join(map(str, one.summary))]
@@ -94,8 +121,11 @@ def _table(comparison: Comparison) -> list[str]:
     return told
 
 
-def _standing(one: Tradeoff, x: str) -> str:
-    told = f"frontier of {x}: " + ", ".join(str(i + 1) for i in one.frontier)
+def _standing(one: Tradeoff, comparison: Comparison) -> str:
+    told = f"frontier of {comparison.x}"
+    if len(comparison.tradeoffs) > 1:
+        told += " among " + ", ".join(str(i + 1) for i in sorted([*one.frontier, *one.dominated]))
+    told += ": " + ", ".join(str(i + 1) for i in one.frontier)
     if one.knee is not None:
         told += f"; knee: {one.knee + 1}"
     for i, beaten in sorted(one.dominated.items()):

@@ -13,6 +13,7 @@ from dashboard.report_page import framed, place
 from dashboard.report_pairs import pairs
 from dashboard.words import t, title
 from engine import Comparison, Failed, InvalidInput, Point, Tradeoff, recipe_in_words, tradeoffs
+from engine.comparing.table import named
 
 AXES = ("parameters", "nonzero", "latency_ms", "size_bytes")
 
@@ -24,7 +25,7 @@ def write_report(path: Path, comparison: Comparison, failed: Sequence[Failed] = 
         path.write_text(text, "utf-8")
     except OSError as error:
         key = "{file} must be a file that can be written: {why}"
-        raise InvalidInput(key, file=str(path)[:60], why=error.strerror or error) from error
+        raise InvalidInput(key, file=named(path), why=error.strerror or error) from error
 
 
 def page(comparison: Comparison, failed: Sequence[Failed] = ()) -> str:
@@ -112,8 +113,8 @@ def _figures(comparison: Comparison) -> Iterable[str]:
     yield "<tbody>"
     for i, point in enumerate(points):
         standing = next(one for one in comparison.tradeoffs if i in (*one.frontier, *one.dominated, *one.missing))
-        cells = [f"<th>{i + 1}</th>", f"<td>{escape(kind_of_recipe(point))}</td>"]
-        cells.append(f"<td>{escape(standing_in_words(standing, i))}</td>")
+        cells = [f"<th>{i + 1}</th>", f'<td class="words">{escape(kind_of_recipe(point))}</td>']
+        cells.append(f'<td class="words">{escape(standing_in_words(standing, i))}</td>')
         cells += [f"<td>{escape(t('holds') if kept.holds else t('fails'))}</td>" for kept in comparison.kept[i]]
         cells += [_cell(point, name) for name in names]
         faded = ' class="faded"' if i in standing.dominated else ""

@@ -28,7 +28,8 @@ def chart(points: Sequence[Point], standing: Tradeoff, x: str) -> Picture:
         chosen = sorted(i for i in shown if kind_of_recipe(points[i]) == name)
         _add_points(figure, points, chosen, (name, x, SYMBOLS[number % len(SYMBOLS)]), standing)
     before = first.original.get(x), first.original[first.score]
-    if before[0] is not None and before[0].value is not None and before[1].value is not None:
+    shows_it = any(not points[i].recipe and not points[i].content for i in shown)
+    if not shows_it and before[0] is not None and before[0].value is not None and before[1].value is not None:
         figure.add_scatter(
             x=[SCALE.get(x, 1.0) * before[0].value], y=[before[1].value], mode="markers", name=t("original"),
             marker={"size": 12, "color": MUTED, "symbol": "diamond-open"}, hoverinfo="name",
@@ -64,17 +65,30 @@ def _add_points(
 ) -> None:
     name, x, symbol = how
     colour = MUTED if points[chosen[0]].made_elsewhere else recipe_colour(points[chosen[0]].recipe, None)
-    k = SCALE.get(x, 1.0)
+    look: dict[str, Any] = {"mode": "markers", "name": escape(name), "legendgroup": escape(name)}
+    marker = {"size": 9, "color": colour, "symbol": symbol}
+    figure.add_scatter(x=[None], y=[None], marker=marker, **look)  # for the legend alone: all others may be faded
+    for faded in (False, True):
+        some = [i for i in chosen if (i in standing.dominated) == faded]
+        if some:
+            more = {"showlegend": False, "marker": marker, "opacity": FADED if faded else 1.0}
+            _add_markers(
+                figure,
+                points,
+                some,
+                x,
+                {**look, **more, "hovertext": [_hover(points[i], i, x, standing) for i in some]},
+            )
+
+
+def _add_markers(figure: Picture, points: Sequence[Point], chosen: Sequence[int], x: str, look: dict[str, Any]) -> None:
+    k, colour = SCALE.get(x, 1.0), look["marker"]["color"]
     across, along = [points[i].variant[x] for i in chosen], [points[i].variant[points[i].score] for i in chosen]
     figure.add_scatter(
-        x=[k * _value(one) for one in across], y=[_value(one) for one in along], mode="markers", name=escape(name),
-        hovertext=[_hover(points[i], i, x, standing) for i in chosen], hovertemplate="%{hovertext}<extra></extra>",
-        marker={
-            "size": 9, "color": colour, "symbol": symbol,
-            "opacity": [FADED if i in standing.dominated else 1.0 for i in chosen],
-        },
+        x=[k * _value(one) for one in across], y=[_value(one) for one in along],
+        hovertemplate="%{hovertext}<extra></extra>",
         error_x=_errors(across, k, colour) if any(one.low != one.high for one in across) else None,
-        error_y=_errors(along, 1.0, colour),
+        error_y=_errors(along, 1.0, colour), **look,
     )  # fmt: skip
 
 

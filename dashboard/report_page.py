@@ -24,7 +24,8 @@ body { background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sa
 h1, h2, h3 { line-height: 1.25 }
 table { border-collapse: collapse; font-size: .875rem }
 th, td { border-bottom: 1px solid var(--grid); padding: .3rem .6rem; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere }
+  overflow-wrap: break-word }
+td.words { min-width: 11rem }
 td.figure { font-variant-numeric: tabular-nums; white-space: nowrap }
 td small, .muted { color: var(--muted) }
 thead th { background: var(--mark) }
@@ -36,7 +37,9 @@ pre { background: var(--mark); overflow-wrap: anywhere; padding: .6rem; white-sp
   :root { color-scheme: light; --page: #ffffff; --text: #000000; --muted: #444444; --grid: #cccccc; --mark: #ffffff }
   @page { size: A4 landscape; margin: 12mm }
   body { font-size: 10pt; margin: 0; max-width: none; padding: 0 }
-  table { font-size: 7.5pt }
+  table { font-size: 7pt }
+  th, td { overflow-wrap: anywhere; padding: 2px 3px }
+  td.words { min-width: 0 }
   td.figure { white-space: normal }
   .wide { overflow: visible }
   figure, tr, pre { break-inside: avoid }

@@ -77,8 +77,9 @@ def differing(one: Point, two: Point) -> Differing:
 
 def _workload(one: Point, two: Point) -> tuple[str, ...]:
     """What says that model or data are others, in words; records hold no fingerprint, so this looks at what they do."""
+    if one.model != two.model:
+        return (f"model ({one.model} and {two.model})",)
     told: dict[str, tuple[object, object]] = {
-        "model": (one.model, two.model),
         "score": (one.score, two.score),
         "examples of the split": (one.of, two.of),
         "chance": (one.chance, two.chance),
@@ -91,7 +92,11 @@ def _workload(one: Point, two: Point) -> tuple[str, ...]:
         told[f"{one.score} of the original"] = (one.original[one.score].value, two.original[two.score].value)
     if one.protocol.get("split") != two.protocol.get("split"):
         del told["examples of the split"], told["chance"]
-    return tuple(f"{name} ({a} and {b})" for name, (a, b) in sorted(told.items()) if a != b)
+    return tuple(f"{name} ({_short(a)} and {_short(b)})" for name, (a, b) in sorted(told.items()) if a != b)
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def comparable(one: Point, two: Point, *figures: str) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from engine.comparing.points import Point, point_or_failed
-from engine.errors import InvalidInput, SecateurError, first_line, shown_text
+from engine.comparing.table import named
+from engine.errors import InvalidInput, SecateurError, first_line
 from engine.sweeps import Failed
 
 MOST_BYTES = 2**26  # of one file
@@ -27,21 +28,24 @@ def read_points(paths: Sequence[Path]) -> list[Point | Failed]:
         plain = _objects(path)
         if len(found) + len(plain) > MOST_POINTS:
             key = "the files must hold at most {most} points together, got more in {file}: compare fewer"
-            raise InvalidInput(key, most=MOST_POINTS, file=shown_text(str(path)))
+            raise InvalidInput(key, most=MOST_POINTS, file=named(path))
         for number, one in enumerate(plain, 1):
             try:
                 found.append(point_or_failed(one, path.name))
             except SecateurError as error:
-                why = f"in point {number}: {first_line(error)}"
-                raise InvalidInput(HOLDS, file=shown_text(str(path)), why=why) from error
+                key = "{file}, point {number}: {why}"
+                raise InvalidInput(key, file=named(path), number=number, why=first_line(error)) from error
     return found
 
 
 def _objects(path: Path) -> list[object]:
     """The objects in a file. Raises InvalidInput."""
-    text, name = _text(path), shown_text(str(path))
+    text, name = _text(path), named(path)
     try:
         found = _parsed(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can be read, and written nowhere
+    except UnicodeEncodeError as error:
+        raise InvalidInput(HOLDS, file=name, why="a text that cannot be written") from error
     except (ValueError, RecursionError) as error:
         raise InvalidInput(HOLDS, file=name, why=f"no JSON: {first_line(error)}") from error
     if not found:
@@ -68,10 +72,10 @@ def _text(path: Path) -> str:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             key = "{file} must be of at most {most} MiB, got more: compare fewer points"
-            raise InvalidInput(key, file=shown_text(str(path)), most=MOST_BYTES // 2**20)
+            raise InvalidInput(key, file=named(path), most=MOST_BYTES // 2**20)
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(HOLDS, file=shown_text(str(path)), why="no text in UTF-8") from error
+        raise InvalidInput(HOLDS, file=named(path), why="no text in UTF-8") from error
     except OSError as error:
         key = "{file} must be a file that can be read: {why}"
-        raise InvalidInput(key, file=shown_text(str(path)), why=error.strerror or error) from error
+        raise InvalidInput(key, file=named(path), why=error.strerror or error) from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from engine.errors import InvalidInput
 from engine.metrics.record import Estimate
@@ -60,11 +62,11 @@ def tradeoff(xs: Sequence[Estimate | None], ys: Sequence[Estimate | None]) -> Tr
         raise InvalidInput("a tradeoff must have as many x as y, got {x} and {y}", x=len(xs), y=len(ys))
     places = {i: (_value(x), _value(y)) for i, (x, y) in enumerate(zip(xs, ys, strict=True))}
     placed = {i: (x, y) for i, (x, y) in places.items() if x is not None and y is not None}
-    frontier = _frontier(placed)
+    frontier, surely = _frontier(placed), _surely([(_end(xs[i], "high"), _end(ys[i], "low")) for i in placed])
     beaten = {
         i: Dominated(
             tuple(sorted(f for f in frontier if _beats(placed[f], place))),
-            any(_surely((xs[j], ys[j]), (xs[i], ys[i])) for j in placed),
+            surely(_end(xs[i], "low"), _end(ys[i], "high")),
         )
         for i, place in placed.items()
         if i not in set(frontier)
@@ -90,14 +92,23 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] <= other[0] and one[1] >= other[1] and one != other
 
 
-def _surely(one: tuple[Estimate | None, Estimate | None], other: tuple[Estimate | None, Estimate | None]) -> bool:
-    """Whether one beats the other also at the worst ends of its intervals against the best ends of the other's."""
-    (x, y), (other_x, other_y) = one, other
-    ends = (x and x.high, y and y.low, other_x and other_x.low, other_y and other_y.high)
-    if any(end is None for end in ends):
-        return False
-    worst, best = (float(ends[0] or 0), float(ends[1] or 0)), (float(ends[2] or 0), float(ends[3] or 0))
-    return _beats(worst, best)
+def _end(one: Estimate | None, which: str) -> float:
+    """An end of the interval of a figure that is there."""
+    end = getattr(one, which)
+    return float(0.0 if end is None else end)
+
+
+def _surely(worst: Sequence[tuple[float, float]]) -> Callable[[float, float], bool]:
+    """Whether one of these places, each a point's worst ends, beats a place that is another's best ends."""
+    ordered = sorted(worst)
+    xs = [x for x, _ in ordered]
+    highest = list(accumulate((y for _, y in ordered), max))
+
+    def beaten(x: float, y: float) -> bool:
+        before, upto = bisect_left(xs, x), bisect_right(xs, x)
+        return bool(before and highest[before - 1] >= y) or bool(upto and highest[upto - 1] > y)
+
+    return beaten
 
 
 def _knee(places: Sequence[tuple[float, float]], frontier: Sequence[int]) -> int | None:

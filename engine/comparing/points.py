@@ -9,12 +9,14 @@ from typing import Any, cast
 
 from engine.errors import InvalidInput, Message, SecateurError, first_line
 from engine.measured import Measured
+from engine.metrics.precision import BASELINES
 from engine.metrics.record import Estimate
 from engine.recipe import Recipe
 from engine.sweeps import Failed
 
 Figures = Mapping[str, Estimate]
 SHAPE = "a point must be an object as `measure --json` prints it, got {why}: measure it again"
+MOST_EXAMPLES = 10_000_000  # of a split: so many places are drawn again to know which were evaluated
 FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
@@ -81,6 +83,8 @@ class Point:
     @property
     def label(self) -> str:
         """What made it, as text."""
+        if self.content in BASELINES:
+            return f"the original in {self.content}"
         if self.made_elsewhere:
             return f"a variant made elsewhere ({self.content[:12]})"
         return str(self.recipe)
@@ -96,9 +100,12 @@ def point_or_failed(plain: object, source: str = "") -> Point | Failed:
 
 def _read(plain: dict[str, Any], source: str) -> Point:
     if not isinstance(plain, Mapping):
-        raise TypeError(f"a {type(plain).__name__}")
+        raise TypeError(type(plain).__name__)
     protocol, score, evaluated = dict(plain["protocol"]), _text(plain["score"]), plain["evaluated"]
     original, variant = (_figures(plain[side]) for side in ("original", "variant"))
+    if _count(evaluated["examples"]) > _count(evaluated["of"]) or evaluated["of"] > MOST_EXAMPLES:
+        raise ValueError(f"{evaluated['examples']} examples of {evaluated['of']}")
+    _count(protocol["seed"])
     for side in (original, variant):
         if score not in side:
             raise KeyError(score)
@@ -146,12 +153,12 @@ def _estimate(plain: dict[str, Any]) -> Estimate:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a {type(value).__name__} where a text stands")
+        raise TypeError(f"{type(value).__name__} where a text stands")
     return value
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise TypeError("something else where a count stands")
     return value
 

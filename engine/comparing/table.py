@@ -9,11 +9,12 @@ from typing import TypeAlias
 
 from engine.comparing.points import Figures, Point
 from engine.comparing.words import recipe_in_words
-from engine.errors import InvalidInput, first_line, shown_text
+from engine.errors import InvalidInput, first_line
 from engine.sweeps import Failed
 
 Cell: TypeAlias = str | int | float | None
 Row: TypeAlias = dict[str, Cell]
+MOST = 2**63  # of what Parquet takes as a whole number
 
 
 def rows(points: Sequence[Point | Failed]) -> list[Row]:
@@ -44,22 +45,33 @@ def write_parquet(path: Path, table: Sequence[Row]) -> None:
     from pyarrow import parquet
 
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    columns = {name: [row[name] for row in table] for name in (table[0] if table else ())}
-    fields = [pa.field(name, kinds[_kind(values)]) for name, values in columns.items()]
+    columns: dict[str, list[Cell]] = {}
+    fields = []
+    for name in table[0] if table else ():
+        values = [row[name] for row in table]
+        kind = _kind(values)
+        columns[name] = [None if value is None else kind(value) for value in values]
+        fields.append(pa.field(name, kinds[kind]))
     try:
         parquet.write_table(pa.table(columns, schema=pa.schema(fields)), path)
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
-def _kind(values: Sequence[Cell]) -> type:
+def _kind(values: Sequence[Cell]) -> type[str] | type[int] | type[float]:
     found = {type(value) for value in values if value is not None}
     return str if str in found or not found else float if float in found else int
 
 
 def _unwritable(path: Path, error: OSError) -> InvalidInput:
     why = error.strerror or first_line(error)
-    return InvalidInput("{file} must be a file that can be written: {why}", file=shown_text(str(path)), why=why)
+    return InvalidInput("{file} must be a file that can be written: {why}", file=named(path), why=why)
+
+
+def named(path: Path) -> str:
+    """How a file stands in a sentence: its path, of a long one the end."""
+    text = str(path)
+    return text if len(text) <= 60 else "..." + text[-57:]
 
 
 def _failed(one: Failed) -> Row:
@@ -99,6 +111,8 @@ def _cell(value: object) -> Cell:
     """A setting of the protocol as a cell."""
     if isinstance(value, bool) or value is None:
         return None if value is None else str(value)
-    if isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return str(value)  # torch's version is a text of a kind of its own
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < MOST):
         return value
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -34,7 +34,16 @@ class Comparison:
         return {
             "x": self.x,
             "points": [
-                {"model": p.model, "recipe": p.recipe.to_list(), "source": p.source, "content": p.content}
+                {
+                    "model": p.model,
+                    "recipe": p.recipe.to_list(),
+                    "source": p.source,
+                    "content": p.content,
+                    "score": p.score,
+                    "protocol": dict(p.protocol),
+                    "evaluated": {"examples": p.examples, "of": p.of},
+                    "variant": {name: one.to_dict() for name, one in p.variant.items()},
+                }
                 for p in self.points
             ],
             "tradeoffs": [one.to_dict() for one in self.tradeoffs],
