@@ -17,6 +17,8 @@ from engine.errors import (
     UnknownName,
     unknown,
 )
+from engine.exporting.export import export
+from engine.exporting.outcome import FORMATS, Exported
 from engine.form import Effect, Form
 from engine.jobs import Outcome, Runner
 from engine.kit import read_result, write_kit
@@ -42,6 +44,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __all__ = [
     "BASELINES",
+    "FORMATS",
     "BrokenVariant",
     "Cancelled",
     "CannotApply",
@@ -50,6 +53,7 @@ __all__ = [
     "Context",
     "Effect",
     "Estimate",
+    "Exported",
     "Failed",
     "Form",
     "InvalidCoefficient",
@@ -79,6 +83,7 @@ __all__ = [
     "available_methods",
     "count_things",
     "describe_method",
+    "export",
     "language_modelling",
     "layer_names",
     "measure",
