@@ -18,6 +18,7 @@ from engine.errors import (
     unknown,
 )
 from engine.exporting.export import export
+from engine.exporting.folder import exportable
 from engine.exporting.outcome import FORMATS, Exported
 from engine.form import Effect, Form
 from engine.jobs import Outcome, Runner
@@ -84,6 +85,7 @@ __all__ = [
     "count_things",
     "describe_method",
     "export",
+    "exportable",
     "language_modelling",
     "layer_names",
     "measure",

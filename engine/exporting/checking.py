@@ -113,7 +113,7 @@ def check(checks: Sequence[Check], place: Path, by_secateur: bool, threads: int)
     told = {"jobs": jobs, "threads": threads, "alone": alone, "paths": paths}
     (place / "jobs.json").write_text(json.dumps(told), "utf-8")
     (place / "check.py").write_text(script(), "utf-8")
-    command = [sys.executable, "-I", "-W", "ignore", str(place / "check.py"), str(place / "jobs.json")]
+    command = [sys.executable, "-I", "-B", "-W", "ignore", str(place / "check.py"), str(place / "jobs.json")]
     try:
         done = subprocess.run(command, cwd=place, capture_output=True, timeout=MOST_S, check=False)
         said = done.stderr.decode("utf-8", "replace").strip()

@@ -21,7 +21,7 @@ from engine.examples import count
 from engine.exporting.architecture import Plan, edits_between, plan_of, state_of
 from engine.exporting.card import card
 from engine.exporting.checking import BATCHES, EXAMPLES, Check, check, examples_for, with_found
-from engine.exporting.folder import ARCHITECTURE, NAMES, OURS, check_folder, formats_of, writing
+from engine.exporting.folder import ARCHITECTURE, NAMES, OURS, exportable, writing
 from engine.exporting.outcome import FORMATS, TOLERANCES, Exported, File
 from engine.exporting.programs import program_of, used_by, write_onnx, write_program
 from engine.exporting.scripts import rebuild_script, replay_script
@@ -74,8 +74,8 @@ def export(
     What cannot be done is a reason in the result, and the other files are written. Raises InvalidInput for a format
     or a folder, CannotApply and BrokenVariant as the recipe does.
     """
-    asked, made, folder = formats_of(formats), Recipe.of(recipe), Path(to)
-    check_folder(folder)
+    made, folder = Recipe.of(recipe), Path(to)
+    asked = exportable(folder, formats)
     threads = DEFAULT_THREADS if measured is None else measured.protocol.threads
     with torch_threads(threads):  # as replay.py has it
         variant = made.apply(workload, "cpu") if model is None else copy.deepcopy(model).cpu().eval()
@@ -85,7 +85,6 @@ def export(
 def written(point: Point, formats: Sequence[str]) -> Point:
     """The same, its files written, the card aside. Raises InvalidInput where the folder cannot be written."""
     with writing(point.folder):
-        point.folder.mkdir(parents=True, exist_ok=True)
         for name in OURS:
             (point.folder / name).unlink(missing_ok=True)
         why = _described(point)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +31,25 @@ def formats_of(formats: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in asked)
 
 
-def check_folder(folder: Path) -> None:
-    """Raise InvalidInput where a folder can hold no export: it is a file, or holds what is not ours."""
+def exportable(to: Path | str, formats: Iterable[str] = FORMATS) -> tuple[str, ...]:
+    """The formats, each once, in their order; the folder is made. Nothing is written.
+
+    Raises UnknownName or InvalidInput where a format is none, the folder holds something else or cannot be written.
+    """
+    asked, folder = formats_of(formats), Path(to)
+    _check_folder(folder)
+    return asked
+
+
+def _check_folder(folder: Path) -> None:
     key = "an export must go to a new or empty folder, or one that holds an earlier export, got {got!r}: {why}"
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(key, got=str(folder), why="it is a file")
     with writing(folder):
-        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(path.name for path in folder.iterdir())
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     other = [name for name in names if name not in (*OURS, CACHE)]
     if other or (names and not _is_ours(folder / ARCHITECTURE)):
         raise InvalidInput(key, got=str(folder), why=f"{(other or names)[0]} lies there")
