@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from engine import BASELINES, FORMATS, InvalidInput
+from engine import BASELINES, Exported, InvalidInput
 
 BAD_INPUT = 2
 WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
@@ -100,7 +100,7 @@ def _add_export(one: argparse.ArgumentParser) -> None:
     _add_measuring(one)
     one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
     one.add_argument("--to", metavar="DIR", required=True, help="a folder that is new, empty or an earlier export")
-    every = ",".join(FORMATS)
+    every = ",".join(Exported.formats)
     one.add_argument("--formats", metavar="A,B,...", default=every, help=f"of {every}; default: all")
     _add_protocol(one)
 

@@ -19,7 +19,7 @@ from engine.errors import (
 )
 from engine.exporting.export import export
 from engine.exporting.folder import exportable
-from engine.exporting.outcome import FORMATS, Exported
+from engine.exporting.outcome import Exported
 from engine.form import Effect, Form
 from engine.jobs import Outcome, Runner
 from engine.kit import read_result, write_kit
@@ -45,7 +45,6 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __all__ = [
     "BASELINES",
-    "FORMATS",
     "BrokenVariant",
     "Cancelled",
     "CannotApply",

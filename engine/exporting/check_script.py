@@ -108,10 +108,10 @@ def of_weights(path: Path, job: dict[str, Any]) -> tuple[Callable[..., object], 
 
 
 def of_program(path: Path, job: dict[str, Any]) -> tuple[Callable[..., object], dict[str, Tensor], int]:
-    """The program of torch.export."""
+    """The program of torch.export, which holds a tied tensor once under each of its names."""
     program = torch.export.load(path)
     own = {name: t for name, t in program.state_dict.items() if isinstance(t, Tensor)}
-    count = sum({id(p): p.numel() for p in program.parameters()}.values())
+    count = sum(tensor.numel() for name, tensor in own.items() if name in job["parameter_names"])
     return program.module(check_guards=False), own, count
 
 

@@ -30,6 +30,8 @@ from engine.metrics.record import DEFAULT_THREADS, torch_threads
 from engine.recipe import Recipe, RecipeLike
 from engine.workload import Workload
 
+NO_REFERENCE = "the workload has no reference by which another process could build it"
+
 
 @dataclass
 class Point:
@@ -44,6 +46,7 @@ class Point:
     edits: list[str] = field(default_factory=list)
     plan: Plan | None = None
     script: str = ""
+    why: str = ""  # there is no script
     own: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
 
@@ -87,14 +90,14 @@ def written(point: Point, formats: Sequence[str]) -> Point:
     with writing(point.folder):
         for name in OURS:
             (point.folder / name).unlink(missing_ok=True)
-        why = _described(point)
+        point.why = _described(point)
         if "safetensors" in formats or "script" in formats:
             state = {name: tensor.contiguous() for name, tensor in state_of(point.model).items()}
             save_file(state, point.folder / NAMES["safetensors"], {"format": "pt"})
             _add(point, "safetensors", lambda path: None)
         _graphs(point, formats)
         if "script" in formats:
-            _add(point, "script", lambda path: _text(path, point.script, why), tuple(point.own))
+            _add(point, "script", lambda path: _text(path, point.script, point.why), tuple(point.own))
             _add(point, "replay", lambda path: path.write_text(_replay(point), "utf-8"), ("secateur",))
         if "card" in formats:
             point.files.append(File("card", NAMES["card"]))
@@ -169,9 +172,9 @@ def verified(points: Sequence[Point]) -> list[Exported]:
         checks = [_check(point, Path(scratch) / str(n)) for n, point in enumerate(points)]
         for by_secateur in (False, True):
             found = check(checks, Path(scratch), by_secateur, torch.get_num_threads())
-            for point, one, told in zip(points, checks, found, strict=True):
+            for point, told in zip(points, found, strict=True):
                 examples = min(EXAMPLES, count(point.workload.test[1]))
-                one.files = point.files = with_found(point.files, told, examples)
+                point.files = with_found(point.files, told, examples)
     return [_finished(point) for point in points]
 
 
@@ -184,7 +187,9 @@ def _check(point: Point, place: Path) -> Check:
     if ended_at(point.model) is None and point.workload.reference:
         replay = place / "replay.py"
         replay.write_text(_replay(point), "utf-8")
-    files = [one if replay or one.kind != "replay" else replace(one, kind="unchecked") for one in point.files]
+    able = set(TOLERANCES) - ({"replay"} if replay is None else set())
+    able -= {"safetensors"} if not (rebuild or replay) else set()
+    files = [one if one.kind in able else replace(one, bytes=0) for one in point.files]
     inputs = examples_for(point.workload.test[0])
     return Check(point.folder, place, point.model, inputs, files, rebuild, replay, point.used, not point.own)
 
@@ -193,7 +198,8 @@ def _finished(point: Point) -> Exported:
     """The card, once it is known what it must say."""
     for place, file in enumerate(point.files):
         if file.written and file.verified is None and file.kind in TOLERANCES:
-            reason = "it was not checked: the workload has no reference by which another process could build it"
+            reason = f"it was not checked: {NO_REFERENCE}"
+            reason += f", and {point.why}" if file.kind == "safetensors" else ""
             point.files[place] = replace(file, reason=reason)
     for place, file in enumerate(point.files):
         if file.kind == "card":

@@ -22,7 +22,7 @@ CACHE = "__pycache__"
 
 def formats_of(formats: Iterable[str]) -> tuple[str, ...]:
     """The formats, each once, in their order. Raises UnknownName, or InvalidInput where there is none."""
-    asked = list(formats.split(",") if isinstance(formats, str) else formats)
+    asked = [name for name in (formats.split(",") if isinstance(formats, str) else formats) if name]
     for name in asked:
         if name not in FORMATS:
             raise unknown("a format", name, FORMATS)

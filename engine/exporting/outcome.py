@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 FORMATS = ("safetensors", "onnx", "pt2", "script", "card")
 TOLERANCES: Mapping[str, tuple[float, float]] = {  # absolute, and beside it relative to the output
@@ -71,6 +72,8 @@ class Exported:
 
     edits    what the recipe did to the original, module by module
     """
+
+    formats: ClassVar[tuple[str, ...]] = FORMATS
 
     model: str
     recipe: list[list[object]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from engine.examples import Inputs
 from engine.kit import exported
 
 MOST_ONE_FILE = 2**31 - 2**24  # bytes: protobuf holds no more in one file
-LOUD = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "torch._dynamo")
+LOUD = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "torch._dynamo", "torch.fx")
 
 
 def program_of(model: nn.Module, inputs: Inputs, batches: Sequence[int]) -> torch.export.ExportedProgram:
@@ -62,13 +62,13 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
         raise CannotApply("ONNX must have every operator of the model, got: {why}", why=why) from error
 
 
-@contextlib.contextmanager
+@contextmanager
 def _silence() -> Iterator[None]:
     """The exporters print, log and warn; what a reader must know is said in a sentence."""
     loggers = [logging.getLogger(name) for name in LOUD]
-    levels = [one.level for one in loggers]
+    levels, told = [one.level for one in loggers], io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(told), redirect_stderr(told):
             warnings.simplefilter("ignore")
             for one in loggers:
                 one.setLevel(logging.CRITICAL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import FORMATS
+from engine.exporting.outcome import FORMATS
 from sample_models import load
 
 from .points import CHECKED, check, every_method, write
