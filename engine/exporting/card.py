@@ -65,13 +65,35 @@ def _figures(told: Mapping[str, Any] | None) -> str:
         last = both[1] or both[0] or {}
         rows.append(f"| {name} | {' | '.join(cells)} | {last.get('n', '-')} | {last.get('unit', '-')} |")
     more = ["| figure | value | 95 % interval | n | unit |\n|---|---|---|---|---|"]
-    for path, one in _estimates({k: v for k, v in told.items() if k not in SIDES}):
+    for path, one in _estimates({name: part for name, part in told.items() if name not in (*SIDES, "speed")}):
         more.append(f"| {path} | {' | '.join(_cells(one))} | {one['n']} | {one['unit']} |")
-    verdicts = [
-        f"- batch {b}: {v['verdict']['speed']}; {v['verdict']['cause']}" for b, v in told.get("speed", {}).items()
-    ]
-    words = [f"The score is {told['score']}; the best constant guess has {_number(told['chance'])}.", *verdicts]
+    for name, value in told.get("paired", {}).items():
+        if isinstance(value, int | float):
+            more.append(f"| paired {name} | {_number(value)} | - | - | - |")
+    chance = f"The score is {told['score']}; the best constant guess has {_number(told['chance'])}."
+    words = [chance, *_speeds(told), "Operators that multiply-adds leave out: " + (_uncounted(told) or "none.")]
     return "\n\n".join(["\n".join(rows), "\n".join(words), "Original and variant compared:", "\n".join(more)])
+
+
+def _speeds(told: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each batch size: the verdict, and what it rests on."""
+    for batch, found in told.get("speed", {}).items():
+        ratio, per_second = found["ratio"], found["throughput_per_s"]
+        ends = "" if ratio["value"] is None else f", 99 % interval {_number(ratio['low'])} to {_number(ratio['high'])}"
+        each = " and ".join(MISSING if n is None else _number(n) for n in per_second.values())
+        yield (
+            f"- batch {batch}: {found['verdict']['speed']}; {found['verdict']['cause']} "
+            f"(ratio {_cells(ratio)[0]}{ends}; examples a second, original and variant: {each})"
+        )
+    if "noise_floor" in told:
+        yield f"- noise floor of the machine: {told['noise_floor']:.2%}"
+
+
+def _uncounted(told: Mapping[str, Any]) -> str:
+    work = told["compute"]["uncounted"]
+    return "; ".join(
+        f"{side} {', '.join(f'{k} × {n}' for k, n in found.items())}" for side, found in work.items() if found
+    )
 
 
 def _estimates(told: object, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -84,7 +106,8 @@ def _estimates(told: object, path: str = "") -> Iterator[tuple[str, Mapping[str,
             yield from _estimates(part, f"{path} {name}")
     elif isinstance(told, list | tuple):
         for place, part in enumerate(told):
-            yield from _estimates(part, f"{path} {place}")
+            name = part.get("name", place) if isinstance(part, Mapping) else place
+            yield from _estimates(part, f"{path} {name}".replace("|", "/"))
 
 
 def _cells(one: Mapping[str, Any] | None) -> tuple[str, str]:
