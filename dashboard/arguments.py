@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from engine import BASELINES, InvalidInput
+from engine import BASELINES, Exported, InvalidInput
 
 BAD_INPUT = 2
 WORKLOAD_HELP = "a function that returns a Workload of your own; may be given again"
@@ -38,6 +38,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     _add_layers(commands.add_parser("layers", help="every layer: what it costs, and what is lost where it is treated"))
     _add_map(commands.add_parser("map", help="what each method can do to each layer, and if not, why"))
     _add_kit(commands.add_parser("bench-kit", help="time original and variant on another machine, with torch alone"))
+    _add_export(commands.add_parser("export", help="write the variant for other programs, and check what was written"))
     _add_sweep(commands.add_parser("sweep", help="measure a recipe at many values of one coefficient"))
     _add_orders(commands.add_parser("orders", help="measure a recipe in every order of its steps, the best first"))
     compare = "points beside each other: what differs, and which are worth having"
@@ -98,6 +99,15 @@ def _add_kit(one: argparse.ArgumentParser) -> None:
     one.add_argument("--recipe", metavar="JSON|FILE", default="[]", help=RECIPE_HELP)
     one.add_argument("--to", metavar="FOLDER", default="bench-kit", help="where the kit is written")
     one.add_argument("--read", metavar="FILE", help="read back the result.json that a kit wrote")
+    _add_protocol(one)
+
+
+def _add_export(one: argparse.ArgumentParser) -> None:
+    _add_measuring(one)
+    one.add_argument("--recipe", metavar="JSON|FILE", required=True, help=RECIPE_HELP)
+    one.add_argument("--to", metavar="DIR", required=True, help="a folder that is new, empty or an earlier export")
+    every = ",".join(Exported.formats)
+    one.add_argument("--formats", metavar="A,B,...", default=every, help=f"of {every}; default: all")
     _add_protocol(one)
 
 

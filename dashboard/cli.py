@@ -6,8 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from dashboard.arguments import BAD_INPUT, parser, recipe_text, vary
 from dashboard.bounds import BROKEN_BOUND, Bounds, checked
 from dashboard.comparing import compare, ranking, report
 from dashboard.interrupts import Interrupts
-from dashboard.printing import layers_table, line, map_table, rows, table, there
+from dashboard.opening import measurer_of, workload_of
+from dashboard.printing import exported_table, layers_table, line, map_table, rows, table, there
 from engine import (
     InvalidInput,
     Measurer,
@@ -24,12 +25,12 @@ from engine import (
     Recipe,
     SecateurError,
     Sweep,
-    Workload,
     available_methods,
     describe_method,
+    export,
+    exportable,
     open_store,
     orders,
-    own_reference,
     read_result,
     read_variant,
     reference_to,
@@ -141,7 +142,7 @@ def _methods(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(recipe_text(options.recipe)) if options.recipe is not None else Recipe()
-    with _measurer(options) as measurer:
+    with measurer_of(options) as measurer:
         if options.baseline is not None:
             measured = measurer.measure_baseline(options.baseline)
         elif options.variant is not None:
@@ -157,7 +158,7 @@ def _measure(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(recipe_text(options.recipe))
     bounds = Bounds(options.min_accuracy, options.max_latency_ms, options.max_parameters)
-    with _measurer(options) as measurer:
+    with measurer_of(options) as measurer:
         measured = measurer.measure(recipe)
     checks = checked(measured, bounds)
     if options.json:
@@ -169,7 +170,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _layers(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(recipe_text(options.recipe))
-    with _measurer(options) as measurer:
+    with measurer_of(options) as measurer:
         found = view_layers(measurer, recipe, options.step, options.examples)
     print(json.dumps(found) if options.json else layers_table(found))
     return 0
@@ -183,7 +184,7 @@ def _bench_kit(options: argparse.Namespace) -> int:
             found = read_result(Path(options.read), store)
         print(json.dumps(found) if options.json else "\n".join(there(found)))
         return 0
-    with _measurer(options) as measurer:
+    with measurer_of(options) as measurer:
         files = write_kit(measurer, Recipe.parse(recipe_text(options.recipe)), Path(options.to))
     if options.json:
         print(json.dumps({"files": [str(file) for file in files]}))
@@ -191,6 +192,17 @@ def _bench_kit(options: argparse.Namespace) -> int:
         back = f"secateur bench-kit --read {files[0].parent}/result.json"
         print(f"on the other machine: python {files[0]}\nthen here: {back}")
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    recipe, folder = Recipe.parse(recipe_text(options.recipe)), Path(options.to)
+    formats = exportable(folder, options.formats)  # what cannot be done is refused before a model is loaded
+    with measurer_of(options) as measurer:
+        told = measurer.measure(recipe) if "card" in formats else None
+        model = None if told is None else measurer.built.of(recipe, measurer.context)
+        found = export(measurer.workload, recipe, folder, formats, told, model)
+    print(json.dumps(found.to_dict()) if options.json else exported_table(found))
+    return 0 if found.verified else BROKEN_BOUND
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -202,7 +214,7 @@ def _sweep(options: argparse.Namespace) -> int:
         high=options.high,
     )
     plan.recipes()  # a bad plan is refused before a model is loaded
-    with _measurer(options) as measurer, rows(options.csv, plan) as write:
+    with measurer_of(options) as measurer, rows(options.csv, plan) as write:
         for point in run_sweep(plan, measurer, options.full):
             write(point)
             print(json.dumps(point.to_dict()) if options.json else line(point, plan), flush=True)
@@ -212,36 +224,19 @@ def _sweep(options: argparse.Namespace) -> int:
 def _orders(options: argparse.Namespace) -> int:
     recipe = Recipe.parse(recipe_text(options.recipe))
     orders(recipe)  # too many steps are refused before a model is loaded
-    with _measurer(options) as measurer:
+    with measurer_of(options) as measurer:
         print(ranking(measurer, recipe, options.json))
     return 0
 
 
 def _map(options: argparse.Namespace) -> int:
-    found = treatability_map(_workload(options), options.method).to_dict()
+    found = treatability_map(workload_of(options), options.method).to_dict()
     print(json.dumps(found) if options.json else map_table(found))
     return 0
 
 
-def _workload(options: argparse.Namespace) -> Workload:
-    workload = models.load(options.model)
-    files = [None if name is None else Path(name) for name in (options.checkpoint, options.data)]
-    return Workload.from_reference(own_reference(str(workload.reference), *files)) if any(files) else workload
-
-
-@contextmanager
-def _measurer(options: argparse.Namespace) -> Iterator[Measurer]:
-    workload = _workload(options)
-    protocol = Protocol.here(options.device, options.batch, options.threads, options.dtype)
-    store = open_store(options.store)
-    try:
-        yield Measurer(workload, protocol=protocol, store=store, fresh=options.fresh)
-    finally:
-        store.close()
-
-
 COMMANDS = {
     "run": _run, "models": _models, "methods": _methods, "measure": _measure, "check": _check, "layers": _layers,
-    "map": _map, "bench-kit": _bench_kit, "sweep": _sweep, "compare": compare, "report": report,
+    "map": _map, "bench-kit": _bench_kit, "export": _export, "sweep": _sweep, "compare": compare, "report": report,
     "orders": _orders,
 }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dashboard.words import signed
-from engine import Estimate, Failed, InvalidInput, Measured, Sweep
+from engine import Estimate, Exported, Failed, InvalidInput, Measured, Sweep
 
 LETTERS = string.ascii_lowercase
 Write = Callable[[Measured | Failed], None]
@@ -164,4 +164,20 @@ def map_table(found: Mapping[str, object]) -> str:
     for one in f["together"]:
         what = "block" if one["nodes"] is None else f"{one['nodes']} nodes of {one['each']}"
         lines.append(f"{one['method']} {one['root']}: {what}, {one['reason'] or '✓'}; {', '.join(one['layers'])}")
+    return "\n".join(lines)
+
+
+def exported_table(found: Exported) -> str:
+    """All files of an export, one a line: what was written, and what a fresh process found of it."""
+    lines = [f"{found.model}  {json.dumps(found.recipe)}  in {found.folder}"]
+    lines.append(f"{'file':18} {'bytes':>12} {'parameters':>12} {'apart':>9}  {'tolerance':24} checked")
+    for file in found.files:
+        size = f"{file.bytes:,}" if file.written else "-"
+        count = "-" if file.parameters is None else f"{file.parameters:,}"
+        apart = "-" if file.difference is None else f"{file.difference:.2g}"
+        within = "-" if file.tolerance is None else "{:g} + {:g} · |output|".format(*file.tolerance)
+        how = f"{file.examples} test examples at batch {' and '.join(map(str, file.batches))}"
+        said = f"equal on {how}" if file.verified else file.reason or "no figures to check"
+        needs = f"; needs {', '.join(file.needs)}" if file.needs else ""
+        lines.append(f"{file.file:18} {size:>12} {count:>12} {apart:>9}  {within:24} {said}{needs}")
     return "\n".join(lines)

@@ -27,6 +27,9 @@ from engine.errors import (
     UnknownName,
     unknown,
 )
+from engine.exporting.export import export
+from engine.exporting.folder import exportable
+from engine.exporting.outcome import Exported
 from engine.form import Effect, Form
 from engine.jobs import Outcome, Runner
 from engine.kit import read_result, write_kit
@@ -63,6 +66,7 @@ __all__ = [
     "Context",
     "Effect",
     "Estimate",
+    "Exported",
     "Failed",
     "Form",
     "InvalidCoefficient",
@@ -98,6 +102,8 @@ __all__ = [
     "count_things",
     "describe_method",
     "differing",
+    "export",
+    "exportable",
     "language_modelling",
     "layer_names",
     "measure",

@@ -122,8 +122,8 @@ class OpenAttention(nn.MultiheadAttention):
 
 def _mask(options: dict[str, Any], q: Tensor, k: Tensor) -> Tensor | None:
     """Both masks as one, to be added to the scores: (n, 1 or heads, queries or 1, keys)."""
-    found = None
-    for name, shape in (("attn_mask", (-1, q.shape[1])), ("key_padding_mask", (len(k), 1, 1))):
+    found = None  # len() of a tensor would tie an exported graph to one batch size
+    for name, shape in (("attn_mask", (-1, q.shape[1])), ("key_padding_mask", (k.shape[0], 1, 1))):
         mask = options.get(name)
         if mask is None:
             continue
