@@ -102,7 +102,7 @@ def test_every_tiny_model_comes_back(name: str, tmp_path: Path) -> None:
         {"a": 1, 2: (3,)}, OrderedDict(a=1), torch.Size([2, 3]), range(1, 9, 2), slice(1, None), torch.bfloat16,
         torch.device("cpu"), torch.relu, nn.functional.gelu, nn.BatchNorm2d, Colour.RED, SimpleNamespace(a=1),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", "") or repr(value),
 )  # fmt: skip
 def test_an_attribute_comes_back(value: object, tmp_path: Path) -> None:
     got = again(Holder(value).eval(), tmp_path).value
