@@ -55,7 +55,8 @@ class Point:
         """What every text says."""
         told = self.measured.protocol if self.measured is not None else None
         threads, seed = (DEFAULT_THREADS, 0) if told is None else (told.threads, told.seed)
-        return {"version": version(), "threads": threads, "seed": seed, "edits": self.edits}
+        device = "cpu" if told is None else told.device
+        return {"version": version(), "device": device, "threads": threads, "seed": seed, "edits": self.edits}
 
     @property
     def result(self) -> Exported:
@@ -81,7 +82,9 @@ def export(
     asked = exportable(folder, formats)
     threads = DEFAULT_THREADS if measured is None else measured.protocol.threads
     with torch_threads(threads):  # as replay.py has it
-        variant = made.apply(workload, "cpu") if model is None else copy.deepcopy(model).cpu().eval()
+        device = "cpu" if measured is None else measured.protocol.device
+        variant = made.apply(workload, device) if model is None else copy.deepcopy(model)
+        variant = variant.cpu().eval()
         return verified([written(Point(workload, made, variant, folder, measured), asked)])[0]
 
 
@@ -163,7 +166,7 @@ def _replay(point: Point) -> str:
     if ended_at(point.model) is not None:
         raise CannotApply("replay.py must have a recipe that gives the model, got a training that somebody ended")
     told = {"name": workload.name, "reference": workload.reference or "", "fingerprint": workload.fingerprint}
-    return replay_script({**told, **{k: about[k] for k in ("version", "seed", "threads")}}, point.recipe)
+    return replay_script({**told, **{k: about[k] for k in ("version", "device", "seed", "threads")}}, point.recipe)
 
 
 def verified(points: Sequence[Point]) -> list[Exported]:

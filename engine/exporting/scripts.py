@@ -26,6 +26,7 @@ It reads architecture.json and model.safetensors, which lie beside it. Recipe: {
 '''
 FOOT = '''
 
+
 HERE = Path(__file__).resolve().parent
 KNOWN: dict[str, Any] = {{
 {known}
@@ -61,10 +62,8 @@ from engine import Context, Recipe, Workload
 
 REFERENCE = {reference!r}
 FINGERPRINT = {fingerprint!r}  # of the original, its data and its task
-RECIPE = """
-{recipe}
-"""
-SEED, THREADS = {seed}, {threads}
+RECIPE = {recipe!r}
+DEVICE, SEED, THREADS = {device!r}, {seed}, {threads}
 
 
 def load(workload: Workload | None = None) -> nn.Module:
@@ -76,7 +75,7 @@ def load(workload: Workload | None = None) -> nn.Module:
     if workload.fingerprint != FINGERPRINT:
         raise ValueError("the original must be the one that was exported, got another network, other data or task")
     torch.set_num_threads(THREADS)  # a training adds in another order with more of them
-    return Recipe.parse(RECIPE).apply_in(Context.of(workload, torch.device("cpu"), SEED)).eval()
+    return Recipe.parse(RECIPE).apply_in(Context.of(workload, torch.device(DEVICE), SEED)).cpu().eval()
 
 
 if __name__ == "__main__":
@@ -114,8 +113,8 @@ def rebuild_script(plan: Plan, name: str, recipe: Recipe, edits: Sequence[str]) 
         edits="\n".join(textwrap.fill(f"- {_safe(line)}", 118, subsequent_indent="  ") for line in told),
     )  # fmt: skip
     body = Path(str(rebuilding.__file__)).read_text("utf-8").partition(FUTURE)[2]
-    lines = "\n".join(dict.fromkeys([*imports, *copied.imports.values()]))
-    text = f"{head}\n{FUTURE}\n# ruff: noqa\n{body}\n{lines}\n\n{copied.text()}"
+    lines = "\n".join(sorted({*imports, *copied.imports.values()}))
+    text = f"{head}\n{FUTURE}\n# ruff: noqa\n{body}\n{lines}\n\n\n{copied.text()}"
     return text + FOOT.format(known="\n".join(known)), [*own, *sorted(copied.needs)]
 
 
@@ -135,9 +134,9 @@ def _safe(text: str) -> str:
 def replay_script(about: dict[str, object], recipe: Recipe) -> str:
     """The text of replay.py.
 
-    about    name, version, reference, fingerprint, seed, threads
+    about    name, version, reference, fingerprint, device, seed, threads
     """
     said = "The original is built by its reference."
     if not about["reference"]:
         said = "The original has no reference: give load() the Workload that was exported."
-    return REPLAY.format(recipe=_safe(str(recipe)), reference_said=said, **about)
+    return REPLAY.format(recipe=str(recipe), reference_said=said, **about)
