@@ -127,7 +127,10 @@ def _cell(point: Point, name: str) -> str:
     one = point.variant.get(name)
     if one is None:
         return '<td class="figure"></td>'
-    return f'<td class="figure">{said(one)}<br><small>n = {one.n:,}</small></td>'
+    if one.value is None:
+        return f'<td class="words">{said(one)}</td>'
+    n = "" if one.low == one.high else f"<br><small>n = {one.n:,}</small>"
+    return f'<td class="figure">{said(one)}{n}</td>'
 
 
 def _protocols(points: Sequence[Point]) -> Iterable[str]:

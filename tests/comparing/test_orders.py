@@ -56,9 +56,11 @@ def test_they_are_measured_and_ranked_by_score_then_parameters() -> None:
 
 def test_an_order_that_cannot_be_measured_is_a_value_and_comes_last() -> None:
     measurer = Measurer(taught(), protocol=quick())
-    found = ranked(list(measured_orders(measurer, [FAILS, PRUNE])))
-    assert isinstance(found[-1], Failed)
-    assert str(found[-1].error)
+    failed = list(measured_orders(measurer, [FAILS, PRUNE]))
+    assert {type(one) for one in failed} == {Failed}
+    found = ranked([*failed, measurer.measure([PRUNE])])
+    assert [type(one) for one in found] == [Measured, Failed, Failed]
+    assert "must leave finite weights" in str(found[-1].error)
 
 
 def test_too_many_steps_are_refused_before_anything_is_measured() -> None:
