@@ -19,7 +19,7 @@ from engine.exporting.settings import Names, Settings
 from engine.metrics.size import ORIGIN
 
 BASE = frozenset(vars(nn.Module()))  # what every module holds
-HOOKS = tuple(name for name in sorted(BASE) if name.endswith("hooks"))
+HOOKS = tuple(name for name in sorted(BASE) if name.endswith("hooks") and not name.startswith("_load_state_dict"))
 MOST_CONSTANT = 2**26  # bytes of a tensor that is written into architecture.json
 NO_HOOKS = "rebuild.py must be given modules without hooks, got some in {where}: remove them, or write them as layers"
 
@@ -114,6 +114,9 @@ class _Writing:
         where = self._paths.get(id(module)) or type(module).__name__
         if isinstance(module, torch.jit.ScriptModule):
             raise CannotApply("rebuild.py must be given modules of Python, got a compiled one in {where}", where=where)
+        if "parametrizations" in module._modules:
+            key = "rebuild.py must be given plain weights, got parametrized ones in {where}: {do}"
+            raise CannotApply(key, where=where, do="call torch.nn.utils.parametrize.remove_parametrizations first")
         if any(getattr(module, name, None) for name in HOOKS):
             raise CannotApply(NO_HOOKS, where=where)
         entry: dict[str, Any] = {"class": self.plan.names.of(type(module), where), "path": self._paths.get(id(module))}

@@ -137,7 +137,12 @@ def _protocol(told: Mapping[str, Any] | None) -> str:
 def _versions(workload: Workload, told: Mapping[str, Any] | None, about: Mapping[str, Any]) -> str:
     torch_version = torch.__version__ if told is None else told["protocol"]["torch_version"]
     facts = {"Secateur": about["version"], "torch": torch_version, "Python": platform.python_version()}
-    facts |= {"seed": about["seed"], "threads": about["threads"], "reference": workload.reference or "none"}
+    facts |= {
+        "seed": about["seed"],
+        "threads": about["threads"],
+        "weights": workload.dtype,
+        "reference": workload.reference or "none",
+    }
     return "\n".join(f"- {name}: {value}" for name, value in {**facts, "fingerprint": workload.fingerprint}.items())
 
 

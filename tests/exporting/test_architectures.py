@@ -16,6 +16,8 @@ from engine.exporting.rebuilding import build, read_tensors
 from engine.exporting.scripts import rebuild_script
 from tests.architectures.every import ARCHITECTURES, architecture
 
+NOT = {"wav2vec2": "got parametrized ones in wav2vec2.encoder.pos_conv_embed.conv: "}  # torch's weight normalisation
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -25,6 +27,10 @@ def test_it_gives_the_very_same_answers(name: str, tmp_path: Path) -> None:
         model = recipe.apply(workload, "cpu")
     except CannotApply:
         model = workload.model()
+    if name in NOT:
+        with pytest.raises(CannotApply, match=NOT[name]):
+            plan_of(model)
+        return
     plan = plan_of(model)
     compile(rebuild_script(plan, workload.name, recipe, [])[0], "rebuild.py", "exec")
     save_file(plan.state, tmp_path / "model.safetensors")

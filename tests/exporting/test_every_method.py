@@ -11,12 +11,8 @@ from sample_models import load
 
 from .points import CHECKED, check, every_method, write
 
-slow = pytest.mark.slow
-MODELS = [
-    "digits_mlp", "document_mlp", pytest.param("cancer_mlp", marks=slow), pytest.param("spoken_digits", marks=slow),
-    pytest.param("fashion_resnet", marks=slow), pytest.param("language_transformer", marks=slow),
-    pytest.param("character_lm", marks=slow),
-]  # fmt: skip
+LONGER = ("document_mlp", "cancer_mlp", "spoken_digits", "fashion_resnet", "language_transformer", "character_lm")
+MODELS = ["digits_mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)]
 
 
 @pytest.mark.parametrize("name", MODELS)
