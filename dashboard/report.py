@@ -78,8 +78,8 @@ def _charts(points: Sequence[Point], pictures: list[Picture]) -> Iterable[str]:
 
 
 def _differs(points: Sequence[Point]) -> bool:
-    both = [(p.variant[name] for name in ("parameters", "nonzero")) for p in points if "nonzero" in p.variant]
-    return any(one.value != two.value for one, two in both)
+    """Whether some point has weights that are zero."""
+    return any(p.variant["nonzero"] != p.variant.get("parameters") for p in points if "nonzero" in p.variant)
 
 
 def _heading(points: Sequence[Point], one: Tradeoff, axis: str, of: int) -> str:

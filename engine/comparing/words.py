@@ -85,6 +85,8 @@ def score_in_words(score: str, change: Estimate) -> Message:
     """How the second's score stands to the first's, with the 95 % interval of the difference."""
     low, high = cast("float", change.low), cast("float", change.high)
     fields: dict[str, object] = {"score": score.replace("_", " "), "interval": _interval(change)}
+    if low == high == 0:
+        return Message("the very same {score}", fields)
     if low <= 0 <= high:
         return Message("same {score} within the interval ({interval})", fields)
     fields["by"] = _signless(cast("float", change.value), change.unit)

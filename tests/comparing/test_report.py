@@ -109,6 +109,13 @@ def test_every_figure_stands_in_the_tables_with_its_interval() -> None:
     assert "n = 600" in text
 
 
+def test_a_point_without_most_figures_is_shown_with_what_it_has() -> None:
+    bare = replace(point("heavy"), variant={"accuracy": point("heavy").variant["accuracy"]}, ratio={})
+    found = Tags(page(compared([point("light"), bare])))
+    assert len(json.loads(found.scripts[0])) == 4
+    assert found.texts.count("a figure is missing") == 1
+
+
 def test_light_dark_and_print() -> None:
     text = page(compared(points()))
     assert "prefers-color-scheme: dark" in text

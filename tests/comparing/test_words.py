@@ -50,6 +50,7 @@ def test_a_recipe_in_words() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "wanted"),
     [
+        (0.0, 0.0, "the very same accuracy"),
         (-0.02, 0.01, "same accuracy within the interval (-2.0 to +1.0 points)"),
         (0.0, 0.02, "same accuracy within the interval (+0.0 to +2.0 points)"),
         (0.01, 0.03, "accuracy higher by 2.0 points (+1.0 to +3.0 points)"),
