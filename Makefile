@@ -18,6 +18,7 @@ check: .venv/installed-test
 bench: .venv/installed-bench
 	$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pytest -m matrix
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -12,7 +12,7 @@ from sample_models import load
 from .points import CHECKED, check, every_method, write
 
 LONGER = ("document_mlp", "cancer_mlp", "spoken_digits", "fashion_resnet", "language_transformer", "character_lm")
-MODELS = ["digits_mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)]
+MODELS = ["digits_mlp", *(pytest.param(name, marks=[pytest.mark.slow, pytest.mark.matrix]) for name in LONGER)]
 
 
 @pytest.mark.parametrize("name", MODELS)
