@@ -13,7 +13,9 @@ from dashboard.report import write_report
 from engine import compared
 from tests.comparing.points import RECIPES, point
 
-EVIL = "<script>document.title = 'run'</script><img src=http://example.com/x onerror=\"document.title = 'run'\">"
+EVIL = (
+    "</title><script>document.title = 'run'</script><img src=http://example.com/x onerror=\"document.title = 'run'\">"
+)
 Opened = Callable[[str], Page]
 
 

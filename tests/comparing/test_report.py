@@ -110,8 +110,9 @@ def test_every_figure_stands_in_the_tables_with_its_interval() -> None:
 
 
 def test_a_point_without_most_figures_is_shown_with_what_it_has() -> None:
-    bare = replace(point("heavy"), variant={"accuracy": point("heavy").variant["accuracy"]}, ratio={})
-    found = Tags(page(compared([point("light"), bare])))
+    some = {name: point("heavy").variant[name] for name in ("accuracy", "nonzero")}
+    bare = replace(point("heavy"), variant=some, ratio={})
+    found = Tags(page(compared([bare, point("light")])))
     assert len(json.loads(found.scripts[0])) == 4
     assert found.texts.count("a figure is missing") == 1
 
