@@ -47,7 +47,7 @@ class How:
         """What `to_dict` gave. Raises InvalidInput or UnknownName where it cannot be measured so."""
         if not isinstance(plain, dict) or not set(plain) <= set(asdict(How())):
             key = "how it is measured must be batch, threads, dtype and device, got {got}"
-            raise InvalidInput(key, got=str(plain)[:60])
+            raise InvalidInput(key, got=str(plain)[:60].strip())
         if any(type(value) is not type(asdict(How())[name]) for name, value in plain.items()):
             raise InvalidInput("batch and threads must be whole numbers, dtype and device words, got {got}", got=plain)
         made = How(**cast("dict[str, int]", plain))  # type: ignore[arg-type]

@@ -106,32 +106,34 @@ def _checked(plain: Mapping[str, object]) -> View:
         )
     model = plain.get("model")
     if not isinstance(model, str):
-        raise InvalidInput("the address must name a model, got {got}", got=str(model)[:40])
+        raise InvalidInput("the address must name a model, got {got}", got=str(model)[:40].strip())
     models.reference(model)
     recipe = Recipe.of(cast("list[object]", plain.get("recipe", [])))
     off = plain.get("off", [])
     if not isinstance(off, list) or not all(type(i) is int and 0 <= i < len(recipe) for i in off):
-        raise InvalidInput("the steps switched off must be steps of the recipe, got {got}", got=str(off)[:60])
+        raise InvalidInput("the steps switched off must be steps of the recipe, got {got}", got=str(off)[:60].strip())
     x, layer = plain.get("x", AXES[0]), plain.get("layer", "")
     if x not in AXES:
         raise InvalidInput(
             "the horizontal axis must be one of {axes}, got {got!r}", axes=", ".join(AXES), got=str(x)[:40]
         )
     if not isinstance(layer, str):
-        raise InvalidInput("the layer must be a name, got {got}", got=str(layer)[:40])
+        raise InvalidInput("the layer must be a name, got {got}", got=str(layer)[:40].strip())
     line = plain.get("line", 0)
     if type(line) is not int or not 0 <= line < 2**31:
-        raise InvalidInput("the line must be a whole number from 0, got {got}", got=str(line)[:40])
+        raise InvalidInput("the line must be a whole number from 0, got {got}", got=str(line)[:40].strip())
     closer, how = plain.get("closer", ""), How.of(plain.get("how", {}))
     if closer not in ("", *CLOSER):
-        raise InvalidInput("closer must be one of {all}, got {got}", all=", ".join(CLOSER), got=str(closer)[:40])
+        raise InvalidInput(
+            "closer must be one of {all}, got {got}", all=", ".join(CLOSER), got=str(closer)[:40].strip()
+        )
     full = plain.get("full", False)
     if not isinstance(full, bool):
-        raise InvalidInput("full must be true or false, got {got}", got=str(full)[:40])
+        raise InvalidInput("full must be true or false, got {got}", got=str(full)[:40].strip())
     vary = _vary(plain.get("vary"), recipe)
     pins, beside = pins_of(plain.get("pins", [])), plain.get("beside", "")
     if beside and beside not in tuple(LETTERS[: len(pins)]):
-        raise InvalidInput("beside must be the letter of a pin, got {got}", got=str(beside)[:40])
+        raise InvalidInput("beside must be the letter of a pin, got {got}", got=str(beside)[:40].strip())
     return View(
         model, recipe, frozenset(off), vary, str(x), layer, line, str(closer), full, how, pins, str(beside or "")
     )
@@ -141,7 +143,7 @@ def _vary(given: object, recipe: Recipe) -> tuple[int, str] | None:
     if given is None:
         return first_vary(recipe)
     if not isinstance(given, list) or len(given) != 2:
-        raise InvalidInput("the varied coefficient must be [step, name], got {got}", got=str(given)[:60])
+        raise InvalidInput("the varied coefficient must be [step, name], got {got}", got=str(given)[:60].strip())
     step = recipe.step(given[0])
     coefficient = step.coefficient(given[1])
     if coefficient.name not in step.values or not coefficient.numeric:

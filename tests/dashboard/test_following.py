@@ -88,7 +88,7 @@ def test_the_places_of_a_slider_are_where_its_thumb_can_stand(name: str) -> None
 
 
 def test_where_nothing_is_varied_nothing_follows(open_page: OpenPage) -> None:
-    page = open_page([])
+    page = open_page(off=[0])
     page.wait()
     assert page.component("curve")["follow"] is None
 
