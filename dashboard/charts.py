@@ -149,8 +149,8 @@ def curve_chart(data: CurveData) -> Picture:
         mode="lines+markers", name=title(data.name), hovertext=[p.hover for p in placed],
         hovertemplate=f"<b>{title(data.name)} = %{{customdata:.4g}}</b><br>%{{hovertext}}<extra></extra>",
         line={"color": data.colour, "width": 2}, marker={"size": 7, "color": data.colour},
-        error_x=_errors(placed, data, "x") if data.x.startswith("latency") else None,
-        error_y=None if one_way(placed) else _errors(placed, data, "y"),
+        error_x=errors(placed, data.colour, "x") if data.x.startswith("latency") else None,
+        error_y=None if one_way(placed) else errors(placed, data.colour),
     )  # fmt: skip
     _add_other(figure, data, data.bare, t("without repair"), {"color": data.colour, "width": 1.5, "dash": "dash"})
     _add_other(figure, data, data.random, t("chosen at random"), {"color": MUTED, "width": 1.5, "dash": "dot"})
@@ -196,7 +196,7 @@ def _add_other(
         hovertext=[f"{title(data.name)} = {p.value:.4g}<br>{p.hover}" for p in points],
         hovertemplate=f"<b>{name}</b><br>%{{hovertext}}<extra></extra>",
         line=line, marker={"size": 4, "color": line["color"]},
-        error_y={**_errors(points, data, "y"), "color": line["color"]},
+        error_y=errors(points, str(line["color"])),
     )  # fmt: skip
 
 
@@ -212,10 +212,11 @@ def faint(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def _errors(points: Sequence[CurvePoint], data: CurveData, along: str) -> dict[str, object]:
+def errors(points: Sequence[CurvePoint], colour: str, along: str = "y") -> dict[str, object]:
+    """The intervals of points as bars in that colour."""
     ends = [(p.x_low, p.x, p.x_high) if along == "x" else (p.y_low, p.y, p.y_high) for p in points]
     return {
-        "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": data.colour,
+        "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": colour,
         "array": [high - at for _, at, high in ends], "arrayminus": [at - low for low, at, _ in ends],
     }  # fmt: skip
 

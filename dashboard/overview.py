@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
+from typing import TypeAlias
 
 from dashboard import cache, state
-from dashboard.charts import FRAME, LABELS, CurvePoint, curve_point, method_colour
-from dashboard.curve import curve_of
+from dashboard.charts import FRAME, LABELS, CurvePoint, curve_point, errors, method_colour
+from dashboard.curve import REPAIR, curve_of
 from dashboard.live_chart import MUTED
 from dashboard.picture import Picture
 from dashboard.view import View, first_vary
@@ -17,8 +19,8 @@ from engine import Job, Protocol, Recipe, available_methods
 
 POINTS = 5  # of each method's curve
 FEW_STEPS = 20  # of a training here: what many steps bring is seen in the method's own curve
+Place: TypeAlias = tuple[float, Recipe]  # of a curve: the coefficient's value, and the recipe there
 TRAINED_BY = "learning_rate"  # what varies there
-AFTER = "repair"  # comes after any of them and is none
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,20 @@ def overview_of(view: View, protocol: Protocol, _: str) -> tuple[Along, ...]:
     found = []
     for name, kind in available_methods().items():
         recipe = Recipe((kind(),))
-        if name == AFTER or (vary := first_vary(recipe)) is None:
+        if name == REPAIR or (vary := first_vary(recipe)) is None:
             continue
         if recipe.trains:
             recipe, vary = recipe.vary(0, "steps", FEW_STEPS), (0, TRAINED_BY)
         curve = curve_of(replace(view, recipe=recipe, vary=vary, off=frozenset()))
         if curve is None:
             continue
-        chosen = _spread(sorted(range(len(curve.values)), key=lambda i, v=curve.values: v[i]))  # type: ignore[misc]
-        recipes = [curve.recipes[i] for i in chosen]
-        jobs = tuple(Job.of("anytime", workload, one, protocol) for one in recipes)
-        found.append(Along(name, curve.name, tuple(curve.values[i] for i in chosen), jobs, recipe.trains))
+        chosen = dict(_spread(sorted(zip(curve.values, curve.recipes, strict=True), key=itemgetter(0))))
+        jobs = tuple(Job.of("anytime", workload, one, protocol) for one in chosen.values())
+        found.append(Along(name, curve.name, tuple(chosen), jobs, recipe.trains))
     return tuple(found)
 
 
-def _spread(places: Sequence[int]) -> list[int]:
+def _spread(places: Sequence[Place]) -> list[Place]:
     """A few of them, the ends and what lies evenly between."""
     if len(places) <= POINTS:
         return list(places)
@@ -111,10 +112,7 @@ def overview_chart(
             hovertext=[f"<b>{name}</b>, {title(one.name)} {p.value:.4g}<br>{p.hover}" for p in points],
             hovertemplate="%{hovertext}<extra></extra>", line={"color": colour, "width": 2},
             marker={"size": 7, "color": colour},
-            error_y={
-                "type": "data", "symmetric": False, "color": colour, "thickness": 1, "width": 3,
-                "array": [p.y_high - p.y for p in points], "arrayminus": [p.y - p.y_low for p in points],
-            },
+            error_y=errors(points, colour),
         )  # fmt: skip
     if original is not None:
         figure.add_scatter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.charts import CurvePoint
+from dashboard.charts import CurvePoint, errors
 from dashboard.live_chart import MUTED, TEXT
 from dashboard.picture import Picture
 from dashboard.words import t
@@ -51,10 +51,7 @@ def add_pins(figure: Picture, pins: Sequence[Pinned]) -> None:
             "symbol": ["star" if pin.knee else "circle" for pin in pins],
             "opacity": [FADED if pin.beaten else 1.0 for pin in pins], "line": {"color": TEXT, "width": 1},
         },
-        error_y={
-            "type": "data", "symmetric": False, "color": MUTED, "thickness": 1, "width": 3,
-            "array": [p.y_high - p.y for p in points], "arrayminus": [p.y - p.y_low for p in points],
-        },
+        error_y=errors(points, MUTED),
     )  # fmt: skip
 
 
